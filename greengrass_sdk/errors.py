@@ -177,7 +177,7 @@ class InvalidInputError(GreengrassError, ValueError):
 
 
 class LimitExceededError(GreengrassError):
-    """Raised when something is larger than a documented limit; `limit` and `actual` say by how much."""
+    """Raised when something exceeds a documented limit; `limit` and `actual` say by how much."""
 
     code = "LimitExceeded"
     exit_code = 5
@@ -218,7 +218,7 @@ class RequestTimeoutError(GreengrassError, TimeoutError):
 
 
 class QueueFullError(GreengrassError):
-    """Raised when the core refused a message or an invocation because the queue of `target` is full."""
+    """Raised when the core refused a message or invocation: the queue of `target` is full."""
 
     code = "QueueFull"
     exit_code = 9
@@ -230,7 +230,7 @@ class QueueFullError(GreengrassError):
 
 
 class NoSubscriptionError(GreengrassError):
-    """Raised by a strict group when no subscription matches a publish; `nearest` is the closest row."""
+    """Raised by a strict group when no row matches a publish; `nearest` is the closest one."""
 
     code = "NoSubscription"
     exit_code = 10
@@ -250,7 +250,7 @@ class NoSubscriptionError(GreengrassError):
 
 
 class PackageError(GreengrassError):
-    """Raised when the code of a function cannot be used: `file` is the zip or folder, `entry` the member."""
+    """Raised when code cannot be used: `file` is the zip or folder, `entry` what in it is wrong."""
 
     code = "Package"
     exit_code = 11
@@ -264,7 +264,7 @@ class PackageError(GreengrassError):
 
 
 class HandlerError(GreengrassError):
-    """Raised when a handler string is malformed or names nothing; `candidates` lists what is there."""
+    """Raised when a handler string names no function; `candidates` lists what is there."""
 
     code = "Handler"
     exit_code = 12
@@ -278,7 +278,7 @@ class HandlerError(GreengrassError):
 
 
 class ProtocolError(GreengrassError):
-    """Raised when bytes between two processes break the protocol; catch this for either side's fault."""
+    """Raised when bytes between two processes break the protocol, whoever's fault it is."""
 
     code = "Protocol"
     exit_code = 13
@@ -329,7 +329,7 @@ class FunctionError(GreengrassError):
         Raises:
             ValueError: The payload is not JSON.
         """
-        import json  # noqa: PLC0415 - costs 3 ms at import and is rarely needed
+        import json
 
         return json.loads(self.payload)
 
@@ -342,13 +342,13 @@ class FunctionNotFoundError(FunctionError, LookupError):
 
 
 class FunctionHandledError(FunctionError):
-    """Raised when the handler raised, its input was not JSON, or its result could not be serialised."""
+    """Raised when the handler raised, or its input or result could not be converted."""
 
     code = "FunctionHandled"
 
 
 class FunctionUnhandledError(FunctionError):
-    """Raised when the worker died: import failure, exit, signal, memory limit, or it never started."""
+    """Raised when the worker died: import failure, exit, signal, memory, or it never started."""
 
     code = "FunctionUnhandled"
 
@@ -360,7 +360,7 @@ class FunctionTimeoutError(FunctionError, TimeoutError):
 
 
 class ShadowError(GreengrassError):
-    """Raised when the shadow service refused a request; `status` is its code (400, 404, 409, 413)."""
+    """Raised when the shadow service refused a request; `status` is its code, such as 404."""
 
     code = "Shadow"
     exit_code = 40
@@ -499,5 +499,5 @@ def error_from_code(code: str, message: str) -> GreengrassError:
         if cls.code == code:
             return cls(message)
     error = GreengrassError(message)
-    error.code = code  # type: ignore[misc]  # the instance keeps the word that this version does not know
+    error.code = code  # type: ignore[misc]  # a newer version's word
     return error

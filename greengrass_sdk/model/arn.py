@@ -97,7 +97,9 @@ class LambdaArn:
         return f"arn:{self.partition}:lambda:{self.region}:{self.account}:function:{self.name}"
 
     def __str__(self) -> str:
-        return self.unqualified if self.qualifier is None else f"{self.unqualified}:{self.qualifier}"
+        return (
+            self.unqualified if self.qualifier is None else f"{self.unqualified}:{self.qualifier}"
+        )
 
     def __repr__(self) -> str:
         return f"LambdaArn({str(self)!r})"
@@ -286,7 +288,7 @@ def _fits(text: str, allowed: str, limit: int) -> bool:
     return 0 < len(text) <= limit and not text.strip(allowed)
 
 
-def _split(arn: str, what: str, form: str, separators: int = -1) -> list[str]:
+def _split(arn: object, what: str, form: str, separators: int = -1) -> list[str]:
     if not isinstance(arn, str):
         message = f"{what} ARN must be str, not {type(arn).__name__}"
         raise InvalidInputError(message)

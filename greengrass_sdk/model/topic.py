@@ -99,7 +99,7 @@ def matches(topic_filter: str, topic: str) -> bool:
     )
 
 
-def _encode(text: str, what: str) -> bytes:
+def _encode(text: object, what: str) -> bytes:
     """Return the UTF-8 of a text that keeps the rules which topics and filters share."""
     if not isinstance(text, str):
         message = f"{what} must be str, not {type(text).__name__}"
