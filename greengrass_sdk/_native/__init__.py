@@ -5,7 +5,7 @@ The hot path, twice: in C behind cffi, and as its readable Python equal.
 * `_py/` is the reference and the fallback without a compiler: `frames` (frame format, decoder),
   `index` (subscription table), `channel` (the stream transport), `router` (the step machine).
 * `_abc.py` holds the Protocols that both implementations satisfy.
-* `_c.py` wraps `_lib`, the extension built from `native/` (one cffi call per buffer, never per field).
+* `_c.py` wraps `_lib`, the extension built from `native/`: one call a buffer, never one a field.
 * `_selftest.py` is the known-answer test that the core runs when it starts.
 
 GREENGRASS_SDK_NATIVE chooses: `auto` (default: C where it was built, else Python), `c`, `python`;
@@ -67,22 +67,20 @@ def _choose(
 ) -> tuple[Literal["c", "python"], type[_abc.FrameDecoder], type[_abc.TopicIndex]]:
     """Return the implementation that `wanted` (auto, c, python) names, or raise ImportError."""
     if wanted not in {"auto", "c", "python"}:
-        msg = f"GREENGRASS_SDK_NATIVE is {wanted!r}; set it to auto, c or python"
-        raise ImportError(msg)
+        raise ImportError(f"GREENGRASS_SDK_NATIVE is {wanted!r}; set it to auto, c or python")
     if wanted != "python":
         try:
             from greengrass_sdk._native import _c
         except ImportError as error:
             if wanted == "c":
-                msg = (
+                raise ImportError(
                     "GREENGRASS_SDK_NATIVE is 'c', but no C implementation can be used; tried:\n"
                     f"- greengrass_sdk._native._lib for {sys.implementation.cache_tag}"
                     f" in {os.path.dirname(__file__)}: {error}\n"
                     "build it with `python setup.py build_ext --inplace` or reinstall where gcc and"
                     " the Python headers are present; GREENGRASS_SDK_NATIVE=auto or =python does"
                     " without it"
-                )
-                raise ImportError(msg) from error
+                ) from error
         else:
             return "c", _c.FrameDecoder, _c.TopicIndex
     from greengrass_sdk._native._py import frames, index

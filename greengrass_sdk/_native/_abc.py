@@ -19,7 +19,7 @@ class FrameDecoder(Protocol):
     """
     Bytes of one peer in, frames out. One decoder per connection; not for two threads at once.
 
-    Each byte is copied at most twice, whatever the sizes of the pieces it arrives in, and no more is
+    The cost of a byte does not depend on the sizes of the pieces it arrives in, and no more is
     buffered than has arrived. Decoded frames hold their own bytes, never a view of the input.
     """
 
@@ -42,15 +42,17 @@ class FrameDecoder(Protocol):
 
 class TopicIndex(Protocol):
     """
-    Which rows of the subscription table does a message of a source match?
+    Finds the rows of the subscription table that a message of a source matches.
 
-    Rules (Greengrass V1 guide, "Subscriptions" and "MQTT topics"): levels are separated by `/` and
-    may be empty; `+` stands for exactly one level, also an empty one; `#` stands last and for one or
-    more levels, so that `sensor/#` does not match `sensor`; a wildcard in the first level does not
-    match a topic that starts with `$`. Comparison is by bytes.
+    Rules: levels are separated by `/` and may be empty; `+` stands for exactly one level, also an
+    empty one; `#` stands last and for one or more levels, so that `sensor/#` does not match
+    `sensor`; a wildcard in the first level does not match a topic that starts with `$`. Bytes are
+    compared, nothing is folded.
 
-    An index is filled, then asked; a change of the table builds a new one. Any number of threads may
-    call `match` at the same time.
+    An index is filled, then asked; a change of the table builds a new one. Any number of threads
+    may call `match` at the same time.
+
+    Ref: Greengrass V1 guide, "Managed subscriptions in the MQTT messaging workflow"
     """
 
     def __init__(self) -> None:

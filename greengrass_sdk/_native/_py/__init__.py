@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The message plane in plain Python: reference, fallback without a compiler, and what the test doubles use.
+The message plane in plain Python: the reference, and the fallback without a compiler.
 
 * `frames`: the frame format, its vocabulary (Kind, Flag, Status) and the decoder.
 * `index`: the subscription table as a trie.

@@ -34,6 +34,7 @@ __all__ = [
     "FrameError",
     "Kind",
     "Status",
+    "check_max_frame",
     "encode_frame",
     "encode_header",
     "explain",
@@ -132,12 +133,12 @@ class Frame:
 
     __slots__ = ("context", "endpoint", "flags", "id", "kind", "payload", "topic")
 
-    def __init__(  # noqa: PLR0913 - the seven fields of a frame, by position on the hot path
+    def __init__(  # noqa: PLR0917 - by position on the hot path
         self,
         kind: int,
         flags: int = 0,
         endpoint: int = 0,
-        id: int = 0,  # noqa: A002 - the field's name
+        id: int = 0,
         topic: bytes = b"",
         context: bytes = b"",
         payload: bytes = b"",
@@ -153,7 +154,7 @@ class Frame:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
             return NotImplemented
-        return self._values() == other._values()
+        return self.as_tuple() == other.as_tuple()
 
     __hash__ = None  # type: ignore[assignment]  # frames are mutable
 
@@ -165,7 +166,8 @@ class Frame:
             f" payload=<{len(self.payload)} bytes>)"
         )
 
-    def _values(self) -> tuple[int, int, int, int, bytes, bytes, bytes]:
+    def as_tuple(self) -> tuple[int, int, int, int, bytes, bytes, bytes]:
+        """Return the fields in the order of the arguments."""
         return (
             self.kind,
             self.flags,
@@ -189,6 +191,15 @@ class FrameError(RemoteProtocolError):
         super().__init__(reason)
         self.reason = reason
         self.frames: list[Frame] = [] if frames is None else frames
+
+
+def check_max_frame(max_frame: int) -> int:
+    """Return `max_frame`; raise InvalidInputError when no frame could have that length."""
+    if not HEADER_BYTES <= max_frame <= _MAX_LENGTH:
+        raise InvalidInputError(
+            f"max_frame is {max_frame}; it must be {HEADER_BYTES} to {_MAX_LENGTH} bytes"
+        )
+    return max_frame
 
 
 def explain(header: bytes | bytearray | memoryview, max_frame: int) -> str | None:
@@ -256,8 +267,8 @@ class Carry:
     """
     The beginning of a frame whose rest has not arrived yet.
 
-    Both decoders use it: a large frame is collected here in amortised constant time a byte, and its
-    header is checked as soon as it is complete, before anything is collected on its word.
+    Both decoders use it: a large frame is collected here in amortised constant time a byte, and
+    its header is checked as soon as it is complete, before anything is collected on its word.
     """
 
     __slots__ = ("_buffer", "_max_frame")
@@ -275,7 +286,7 @@ class Carry:
 
     def complete(self, data: bytes) -> tuple[bytes | None, int]:
         """
-        Add what the carried frame still needs; return it once whole, and how much of `data` it took.
+        Add what the carried frame still needs; return it once whole, and how much it took.
 
         Raises:
             FrameError: The header breaks a rule of :func:`explain`.
@@ -305,10 +316,7 @@ class FrameDecoder:
     __slots__ = ("_carry", "_dead", "_max_frame")
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
-        if not HEADER_BYTES <= max_frame <= _MAX_LENGTH:
-            msg = f"max_frame is {max_frame}; it must be {HEADER_BYTES} to {_MAX_LENGTH} bytes"
-            raise InvalidInputError(msg)
-        self._max_frame = max_frame
+        self._max_frame = check_max_frame(max_frame)
         self._carry = Carry(max_frame)
         self._dead: str | None = None
 
@@ -337,11 +345,11 @@ class FrameDecoder:
         return frames
 
 
-def encode_header(  # noqa: PLR0913 - the seven fields of a header, by position on the hot path
+def encode_header(  # noqa: PLR0917 - by position on the hot path
     kind: int,
     flags: int,
     endpoint: int,
-    id: int,  # noqa: A002 - the field's name
+    id: int,
     topic_len: int,
     context_len: int,
     payload_len: int,
@@ -367,20 +375,19 @@ def encode_header(  # noqa: PLR0913 - the seven fields of a header, by position 
             return header
         reason = explain(header, _MAX_LENGTH)
     except Exception as error:  # struct.error, which the module does not import by name
-        msg = (
+        raise LocalProtocolError(
             f"cannot encode a frame of kind {kind}, flags {flags}, endpoint {endpoint}, id {id},"
-            f" topic of {topic_len}, context of {context_len}, payload of {payload_len} bytes: {error}"
-        )
-        raise LocalProtocolError(msg) from error
-    msg = f"cannot encode a frame: {reason}"
-    raise LocalProtocolError(msg)
+            f" topic of {topic_len}, context of {context_len}, payload of {payload_len} bytes:"
+            f" {error}"
+        ) from error
+    raise LocalProtocolError(f"cannot encode a frame: {reason}")
 
 
-def encode_frame(  # noqa: PLR0913 - the seven fields of a frame
+def encode_frame(  # noqa: PLR0917 - as Frame
     kind: int,
     flags: int = 0,
     endpoint: int = 0,
-    id: int = 0,  # noqa: A002 - the field's name
+    id: int = 0,
     topic: bytes = b"",
     context: bytes = b"",
     payload: bytes = b"",
@@ -403,9 +410,8 @@ def request_id(boot: bytes, work_id: int) -> str:
         boot: 8 random bytes, drawn once per start of the core.
         work_id: 0 to 2**62-1; the two bits above give way to the UUID's variant.
     """
-    if len(boot) != 8:  # noqa: PLR2004 - half a UUID
-        msg = f"boot has {len(boot)} bytes; it must have 8"
-        raise InvalidInputError(msg)
+    if len(boot) != 8:
+        raise InvalidInputError(f"boot has {len(boot)} bytes; it must have 8")
     raw = bytearray(boot + work_id.to_bytes(8, "big"))
     raw[6] = 0x80 | raw[6] & 0x0F
     raw[8] = 0x80 | raw[8] & 0x3F

@@ -21,30 +21,32 @@ _MAX_NUMBER = 2**32 - 1
 def check_entry(source: int, topic_filter: bytes, row: int) -> list[bytes]:
     """Return the levels of a valid filter; raise InvalidInputError otherwise."""
     if not (0 <= source <= _MAX_NUMBER and 0 <= row <= _MAX_NUMBER):
-        msg = f"source {source} and row {row} must be 0 to {_MAX_NUMBER}"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(f"source {source} and row {row} must be 0 to {_MAX_NUMBER}")
     if not topic_filter or len(topic_filter) > MAX_TOPIC:
-        msg = f"the topic filter has {len(topic_filter)} bytes; it must have 1 to {MAX_TOPIC}"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            f"the topic filter has {len(topic_filter)} bytes; it must have 1 to {MAX_TOPIC}"
+        )
     if b"\0" in topic_filter:
-        msg = f"the topic filter {topic_filter!r} holds NUL"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(f"the topic filter {topic_filter!r} holds NUL")
     levels = topic_filter.split(b"/")
     for number, level in enumerate(levels, 1):
         if level == b"#" and number < len(levels):
-            msg = f"'#' must be the last level of the topic filter {topic_filter!r}"
-            raise InvalidInputError(msg)
+            raise InvalidInputError(
+                f"'#' must be the last level of the topic filter {topic_filter!r}"
+            )
         if len(level) > 1 and (b"+" in level or b"#" in level):
-            msg = f"a wildcard must be a whole level of the topic filter {topic_filter!r}"
-            raise InvalidInputError(msg)
+            raise InvalidInputError(
+                f"a wildcard must be a whole level of the topic filter {topic_filter!r}"
+            )
     return levels
 
 
 def check_topic_size(topic: bytes) -> None:
     """Raise InvalidInputError for a topic that no frame could carry."""
     if len(topic) > MAX_TOPIC:
-        msg = f"the topic has {len(topic)} bytes; at most {MAX_TOPIC} are allowed"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            f"the topic has {len(topic)} bytes; at most {MAX_TOPIC} are allowed"
+        )
 
 
 class _Node:
