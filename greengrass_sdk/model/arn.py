@@ -40,6 +40,7 @@ __all__ = [
     "function_arn",
     "parse_lambda_arn",
     "parse_thing_arn",
+    "partition_of",
     "short_name",
     "thing_arn",
 ]
@@ -189,19 +190,26 @@ def parse_thing_arn(arn: str) -> ThingArn:
     return ThingArn(region, account, name, partition=partition)
 
 
+def partition_of(region: str) -> str:
+    """Return the partition of a region: ARNs of AWS's separate clouds start differently."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
 def function_arn(region: str, account: str, name: str, version: str) -> str:
     """Return the qualified ARN of a function: its address."""
-    return f"arn:aws:lambda:{region}:{account}:function:{name}:{version}"
+    return f"arn:{partition_of(region)}:lambda:{region}:{account}:function:{name}:{version}"
 
 
 def thing_arn(region: str, account: str, name: str) -> str:
     """Return the ARN of a core or a device: its address."""
-    return f"arn:aws:iot:{region}:{account}:thing/{name}"
+    return f"arn:{partition_of(region)}:iot:{region}:{account}:thing/{name}"
 
 
 def client_arn(region: str, account: str, name: str) -> str:
     """Return the ARN of a local client: its address. AWS has no such thing; the shape is ours."""
-    return f"arn:aws:greengrass:{region}:{account}:client/{name}"
+    return f"arn:{partition_of(region)}:greengrass:{region}:{account}:client/{name}"
 
 
 def short_name(address: str) -> str:

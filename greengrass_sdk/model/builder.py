@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from greengrass_sdk.errors import InvalidInputError
-from greengrass_sdk.model import group as model
+from greengrass_sdk.model import parts
+from greengrass_sdk.model.definition import Group
 from greengrass_sdk.model.directory import Directory
 from greengrass_sdk.model.function import Function, RunAs
 from greengrass_sdk.model.kinds import nearest
@@ -172,25 +173,25 @@ class Builder:
 
     # --- the result
 
-    def build(self, file: Path | None) -> model.Group:
+    def build(self, file: Path | None) -> Group:
         """Return the group. Only after `check` has found no problem."""
         single, named, repeated = self.tables.single, self.tables.named, self.tables.repeated
-        return model.Group(
+        return Group(
             **single["group"],
-            limits=model.Limits(**single["limits"]),
+            limits=parts.Limits(**single["limits"]),
             functions={
                 name: self._function(name, keys) for name, keys in named["functions"].items()
             },
             devices={
-                name: model.Device(name=name, **keys) for name, keys in named["devices"].items()
+                name: parts.Device(name=name, **keys) for name, keys in named["devices"].items()
             },
-            clients={name: model.LocalClient(name=name) for name in named["clients"]},
+            clients={name: parts.LocalClient(name=name) for name in named["clients"]},
             secrets={
-                name: model.Secret(name=name, **keys) for name, keys in named["secrets"].items()
+                name: parts.Secret(name=name, **keys) for name, keys in named["secrets"].items()
             },
-            shadows=model.Shadows(**single["shadows"]),
+            shadows=parts.Shadows(**single["shadows"]),
             streams=self._streams(single["streams"]),
-            loggers=[model.Logger(**keys) for keys in repeated["loggers"]],
+            loggers=[parts.Logger(**keys) for keys in repeated["loggers"]],
             subscriptions=[
                 Subscription(**keys, line=self.problems.line(("subscriptions", index)))
                 for index, keys in enumerate(repeated["subscriptions"])
@@ -208,16 +209,16 @@ class Builder:
             line=self.problems.line(("functions", name)),
         )
 
-    def _cloud(self, keys: dict[str, Any]) -> model.CloudSettings | None:
+    def _cloud(self, keys: dict[str, Any]) -> parts.CloudSettings | None:
         if "url" not in keys:
             return None
         paths = {key: self._path(keys[key]) for key in _CLOUD_PATHS}
-        return model.CloudSettings(**{**keys, **paths})
+        return parts.CloudSettings(**{**keys, **paths})
 
-    def _streams(self, keys: dict[str, Any]) -> model.Streams:
+    def _streams(self, keys: dict[str, Any]) -> parts.Streams:
         folders = [absolute(self.base, text) for text in keys["read_only_dirs"]]
         store = self._path(keys["store_dir"])
-        return model.Streams(**{**keys, "store_dir": store, "read_only_dirs": folders})
+        return parts.Streams(**{**keys, "store_dir": store, "read_only_dirs": folders})
 
     def _path(self, text: str | None) -> Path | None:
         return None if text is None else absolute(self.base, text)

@@ -1,272 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A group: one core, its functions, devices, local clients, and the rows between them.
+Groups: start here.
 
-Start with `Group`. It turns names into addresses and back, which is all that most readers of a
-group need. `groupfile` reads it from `group.toml`.
+`load_group` reads the group file of a folder into a `Group`; `parse_group` does so with a text;
+`lint_group` says what is allowed and probably not meant. A `Group` holds functions, devices, local
+clients and the rows between them, and turns names into addresses and back.
+
+This module only gathers what others define: `definition` (Group), `parts`, `function` and
+`subscription` (what is in it), `groupfile` (reading), `lint`, `schema`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import attrs
-from attrs import field, frozen
-
-from greengrass_sdk.errors import FunctionNotFoundError, InvalidInputError
-from greengrass_sdk.model import arn as arns, limits
-from greengrass_sdk.model.directory import Directory
-from greengrass_sdk.model.function import Function, checked
-from greengrass_sdk.model.tables import RESERVED_NAMES
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from greengrass_sdk.model.subscription import Subscription
+from greengrass_sdk.errors import Problem
+from greengrass_sdk.model.definition import Group
+from greengrass_sdk.model.function import Function, RunAs
+from greengrass_sdk.model.groupfile import FILE_NAME, load_group, parse_group
+from greengrass_sdk.model.lint import lint_group
+from greengrass_sdk.model.parts import (
+    CloudSettings,
+    Device,
+    Limits,
+    LocalClient,
+    Logger,
+    Secret,
+    Shadows,
+    Streams,
+)
+from greengrass_sdk.model.schema import group_json_schema
+from greengrass_sdk.model.subscription import Subscription
 
 __all__ = [
+    "FILE_NAME",
     "CloudSettings",
     "Device",
+    "Function",
     "Group",
     "Limits",
     "LocalClient",
     "Logger",
+    "Problem",
+    "RunAs",
     "Secret",
     "Shadows",
     "Streams",
+    "Subscription",
+    "group_json_schema",
+    "lint_group",
+    "load_group",
+    "parse_group",
 ]
-
-
-@frozen(kw_only=True)
-class Limits:
-    """`[limits]`: the bounds of the whole core."""
-
-    work_items: int = field(default=limits.WORK_ITEMS, validator=checked("limits"))
-    topic_payload_bytes: int = field(
-        default=limits.TOPIC_PAYLOAD_BYTES, validator=checked("limits")
-    )
-    invoke_payload_bytes: int = field(
-        default=limits.INVOKE_PAYLOAD_BYTES, validator=checked("limits")
-    )
-    ring_bytes: int = field(default=limits.RING_BYTES, validator=checked("limits"))
-
-
-@frozen(kw_only=True)
-class CloudSettings:
-    """`[cloud]`: the broker that stands for the cloud. Paths are absolute once read from a file."""
-
-    url: str = field(validator=checked("cloud"))
-    ca_path: Path | None = None
-    certificate_path: Path | None = None
-    private_key_path: Path | None = None
-    client_id: str | None = field(default=None, validator=checked("cloud"))
-    keep_alive_s: int = field(default=limits.KEEP_ALIVE_S, validator=checked("cloud"))
-
-
-@frozen(kw_only=True)
-class Device:
-    """One `[devices.NAME]`; `arn`, its address, is set by the Group."""
-
-    name: str
-    sync_shadow: bool = field(default=False, validator=checked("devices"))
-    arn: str = ""
-
-
-@frozen(kw_only=True)
-class LocalClient:
-    """One `[clients.NAME]`; `arn`, its address, is set by the Group."""
-
-    name: str
-    arn: str = ""
-
-
-@frozen(kw_only=True)
-class Secret:
-    """One `[secrets.NAME]`. There is no value here, on purpose."""
-
-    name: str
-    arn: str | None = field(default=None, validator=checked("secrets"))
-    stages: tuple[str, ...] = field(
-        default=("AWSCURRENT",), converter=tuple, validator=checked("secrets")
-    )
-
-
-@frozen(kw_only=True)
-class Shadows:
-    """`[shadows]`: the settings of the shadow service."""
-
-    state_bytes: int = field(default=limits.SHADOW_STATE_BYTES, validator=checked("shadows"))
-    members_only: bool = field(default=False, validator=checked("shadows"))
-
-
-@frozen(kw_only=True)
-class Streams:
-    """`[streams]`: the settings of the stream manager. Paths are absolute once read from a file."""
-
-    enabled: bool = field(default=False, validator=checked("streams"))
-    port: int = field(default=limits.STREAM_PORT, validator=checked("streams"))
-    authenticate_client: bool = field(default=True, validator=checked("streams"))
-    store_dir: Path | None = None
-    bandwidth_kbit_s: int | None = field(default=None, validator=checked("streams"))
-    threads: int = field(default=limits.STREAM_THREADS, validator=checked("streams"))
-    read_only_dirs: tuple[Path, ...] = field(default=(), converter=tuple)
-
-
-@frozen(kw_only=True)
-class Logger:
-    """One `[[loggers]]`: how much of a component is written, and where it stops."""
-
-    component: str = field(validator=checked("loggers"))
-    level: str = field(default="INFO", validator=checked("loggers"))
-    space_kib: int = field(default=limits.LOG_SPACE_KIB, validator=checked("loggers"))
-
-
-@frozen(kw_only=True)
-class Group:
-    """
-    A whole group definition.
-
-    The dictionaries are keyed by name, and the names are unique over functions, devices and
-    clients. Their ARNs follow from `region` and `account`, so `attrs.evolve` keeps them true; the
-    addresses in `subscriptions` do not follow, use `core.config.merge` for that.
-
-    Attributes:
-        path: The file it was read from, or None.
-        warnings: What `lint_group` had to say when it was read.
-        lines: Where tables start in the file, by name (`cloud`, `functions.echo`).
-    """
-
-    name: str = field(validator=checked("group"))
-    core: str = field(validator=checked("group"))
-    region: str = field(default="us-east-1", validator=checked("group"))
-    account: str = field(default="000000000000", validator=checked("group"))
-    strict: bool = field(default=False, validator=checked("group"))
-    limits: Limits = field(factory=Limits)
-    functions: dict[str, Function] = field(factory=dict)
-    devices: dict[str, Device] = field(factory=dict)
-    clients: dict[str, LocalClient] = field(factory=dict)
-    secrets: dict[str, Secret] = field(factory=dict)
-    shadows: Shadows = field(factory=Shadows)
-    streams: Streams = field(factory=Streams)
-    loggers: list[Logger] = field(factory=list)
-    subscriptions: list[Subscription] = field(factory=list)
-    cloud: CloudSettings | None = None
-    path: Path | None = None
-    warnings: list[str] = field(factory=list, eq=False)
-    lines: dict[str, int] = field(factory=dict, eq=False, repr=False)
-    directory: Directory = field(init=False, eq=False, repr=False)
-
-    @directory.default
-    def _directory(self) -> Directory:
-        return Directory.of(
-            self.region,
-            self.account,
-            functions={name: function.version for name, function in self.functions.items()},
-            devices=self.devices,
-            clients=self.clients,
-        )
-
-    def __attrs_post_init__(self) -> None:
-        names = [*self.functions, *self.devices, *self.clients, *RESERVED_NAMES]
-        if len(set(names)) != len(names):
-            raise InvalidInputError(
-                "names of functions, devices and clients must differ from each other and from "
-                + " and ".join(RESERVED_NAMES)
-            )
-        for members in ("functions", "devices", "clients"):
-            with_arns = {
-                name: attrs.evolve(member, name=name, arn=self.directory.addresses[name])
-                for name, member in getattr(self, members).items()
-            }
-            object.__setattr__(self, members, with_arns)
-
-    @property
-    def core_thing_arn(self) -> str:
-        """The ARN of the core's thing."""
-        return arns.thing_arn(self.region, self.account, self.core)
-
-    @property
-    def root_functions(self) -> list[Function]:
-        """The functions with user or group id 0; only `allowFunctionsToRunAsRoot` admits them."""
-        return [
-            function
-            for function in self.functions.values()
-            if function.run_as is not None and function.run_as.is_root
-        ]
-
-    def root_refusal(self) -> str | None:
-        """
-        Return V1's text for functions that may not run as root, or None if there are none.
-
-        Ref: Greengrass V1 guide, "Running a Lambda function as root"
-        """
-        found = " ".join(function.arn for function in self.root_functions)
-        if not found:
-            return None
-        return (
-            f"lambda(s) [{found}] are configured to run as root while Greengrass is not configured "
-            "to run lambdas with root permissions"
-        )
-
-    def address(self, name_or_arn: str) -> str:
-        """
-        Return the address that a name or a full ARN stands for.
-
-        An ARN must be one of this group's: of its region and account, and for a function of its
-        version or unqualified. `GGShadowService` is known under its ARN too.
-
-        Raises:
-            InvalidInputError: Nothing in the group has that name or ARN; the message says what is
-                nearest.
-        """
-        return self.directory.address(name_or_arn)
-
-    def name_of(self, address: str) -> str:
-        """Return the name of an address, for people. Unknown addresses are shortened."""
-        return self.directory.name_of(address)
-
-    def function(self, name_or_arn: str, qualifier: str | None = None) -> Function:
-        """
-        Return the function that a caller means.
-
-        A name and an unqualified ARN mean the version that the group has; a qualifier, in the ARN
-        or beside it, must be that version.
-
-        Raises:
-            FunctionNotFoundError: There is no such function, or not in that version.
-        """
-        name, version = name_or_arn, qualifier
-        if name_or_arn.startswith("arn:"):
-            try:
-                parsed = arns.parse_lambda_arn(name_or_arn)
-            except InvalidInputError as error:
-                raise FunctionNotFoundError(str(error), function=name_or_arn) from error
-            name, version = parsed.name, parsed.qualifier or qualifier
-            if qualifier is not None and version != qualifier:
-                raise FunctionNotFoundError(
-                    f"{name_or_arn!r} names another version than the qualifier {qualifier!r}",
-                    function=name_or_arn,
-                )
-            if (parsed.region, parsed.account) != (self.region, self.account):
-                name = ""
-        found = self.functions.get(name)
-        if found is None:
-            known = ", ".join(self.functions) or "none"
-            raise FunctionNotFoundError(
-                f"function {name_or_arn!r} is not in group {self.name!r}; its functions: {known}",
-                function=name_or_arn,
-            )
-        if version not in (None, found.version):
-            raise FunctionNotFoundError(
-                f"function {name!r} has version {found.version!r} in group {self.name!r}, "
-                f"not {version!r}",
-                function=name_or_arn,
-            )
-        return found
-
-    def logger(self, component: str) -> Logger:
-        """Return the logger of `GreengrassSystem` or `Lambda`, the defaults if there is none."""
-        for logger in self.loggers:
-            if logger.component == component:
-                return logger
-        return Logger(component=component)

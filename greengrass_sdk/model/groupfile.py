@@ -23,7 +23,7 @@ from greengrass_sdk.model.locator import locate
 from greengrass_sdk.model.reader import Problems, read_tables
 
 if TYPE_CHECKING:
-    from greengrass_sdk.model.group import Group
+    from greengrass_sdk.model.definition import Group
 
 __all__ = ["FILE_NAME", "load_group", "parse_group"]
 

@@ -21,8 +21,8 @@ from greengrass_sdk.model.topic import levels
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from greengrass_sdk.model.definition import Group
     from greengrass_sdk.model.function import Function
-    from greengrass_sdk.model.group import Group
     from greengrass_sdk.model.subscription import Subscription
 
 __all__ = ["lint_group"]

@@ -350,7 +350,7 @@ _DEVICES = Table(
     doc="A device. NAME is its thing name.",
     rule=arn.check_thing_name,
     pattern=_THING_NAME,
-    unserved="devices cannot connect yet: their rows are kept, nothing goes to them or comes from them",
+    unserved="devices cannot connect yet: their rows are kept and carry nothing",
     keys=(Key("sync_shadow", Flag(), "Keep its shadow in step with the cloud's.", default=False),),
 )
 
