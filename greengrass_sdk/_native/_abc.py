@@ -52,7 +52,7 @@ class TopicIndex(Protocol):
     An index is filled, then asked; a change of the table builds a new one. Any number of threads
     may call `match` at the same time.
 
-    Ref: Greengrass V1 guide, "Managed subscriptions in the MQTT messaging workflow"
+    Ref: Greengrass V1 guide, "Managed Subscriptions in the MQTT Messaging Workflow"
     """
 
     def __init__(self) -> None:

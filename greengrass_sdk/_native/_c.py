@@ -40,6 +40,7 @@ _backend = sys.modules.get("_cffi_backend")
 
 _BATCH = 64  # frames a call; 3 KiB of views a decoder
 _view = Struct("=QQQQQIBBxx")  # struct gg_frame
+_VIEW_BYTES = _view.size
 _read_views = _view.iter_unpack
 _subscription = Struct("=IIII")  # struct gg_subscription
 _decode = lib.gg_frames_decode
@@ -78,10 +79,10 @@ class FrameDecoder:
         start = 0
         try:
             if self._carry:
-                whole, start = self._carry.complete(data)
-                if whole is None:
+                frame, start = self._carry.complete(data)
+                if frame is None:
                     return frames
-                self._scan(whole, 0, frames)
+                frames.append(frame)
             start = self._scan(data, start, frames)
         except FrameError as error:
             self._dead = error.reason
@@ -100,7 +101,7 @@ class FrameDecoder:
                 break
             end = start
             for number, topic, context, payload, end, endpoint, kind, flags in _read_views(
-                self._view_bytes[: count * _view.size]
+                self._view_bytes[: count * _VIEW_BYTES]
             ):
                 append(
                     Frame(

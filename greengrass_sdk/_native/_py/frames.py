@@ -263,6 +263,23 @@ def _scan(data: bytes, start: int, max_frame: int, frames: list[Frame]) -> int:
     return start
 
 
+def _decode_one(data: bytearray) -> Frame:
+    """Return the frame that fills `data` and whose header is valid; its payload is copied once."""
+    _length, kind, flags, topic_size, context_size, endpoint, number = _unpack_header(data)
+    context_at = HEADER_BYTES + topic_size
+    payload_at = context_at + context_size
+    with memoryview(data) as view:
+        return Frame(
+            kind,
+            flags,
+            endpoint,
+            number,
+            bytes(view[HEADER_BYTES:context_at]),
+            bytes(view[context_at:payload_at]),
+            bytes(view[payload_at:]),
+        )
+
+
 class Carry:
     """
     The beginning of a frame whose rest has not arrived yet.
@@ -284,7 +301,7 @@ class Carry:
         """Keep `data` from `at` on as the beginning of a frame."""
         self._buffer = bytearray(memoryview(data)[at:])
 
-    def complete(self, data: bytes) -> tuple[bytes | None, int]:
+    def complete(self, data: bytes) -> tuple[Frame | None, int]:
         """
         Add what the carried frame still needs; return it once whole, and how much it took.
 
@@ -307,7 +324,7 @@ class Carry:
         if len(data) - taken < missing:
             return None, len(data)
         self._buffer = bytearray()
-        return bytes(buffer), taken + missing
+        return _decode_one(buffer), taken + missing
 
 
 class FrameDecoder:
@@ -332,10 +349,10 @@ class FrameDecoder:
         start = 0
         try:
             if self._carry:
-                whole, start = self._carry.complete(data)
-                if whole is None:
+                frame, start = self._carry.complete(data)
+                if frame is None:
                     return frames
-                _scan(whole, 0, self._max_frame, frames)
+                frames.append(frame)
             start = _scan(data, start, self._max_frame, frames)
         except FrameError as error:
             self._dead = error.reason
