@@ -499,5 +499,5 @@ def error_from_code(code: str, message: str) -> GreengrassError:
         if cls.code == code:
             return cls(message)
     error = GreengrassError(message)
-    error.code = code  # type: ignore[misc]  # this instance only
+    error.code = code  # type: ignore[misc]  # its own
     return error

@@ -134,7 +134,7 @@ class Number:
 @frozen
 class Text:
     """
-    Text of at least one character.
+    Text of at least one character, unless `empty`.
 
     `rule` raises InvalidInputError for what does not fit; `pattern` says the same to editors that
     read the schema, as closely as a pattern can.
@@ -145,10 +145,11 @@ class Text:
     pattern: str | None = None
     limit: int | None = None
     example: str | None = None
+    empty: bool = False
 
     def check(self, value: object) -> Flaws:
         """See Kind."""
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not (value or self.empty):
             return _must(self, value)
         if "\0" in value:
             return [((), f"must be {self.describe()}, without NUL (U+0000)")]
@@ -163,7 +164,7 @@ class Text:
 
     def schema(self) -> dict[str, Any]:
         """See Kind."""
-        schema: dict[str, Any] = {"type": "string", "minLength": 1}
+        schema: dict[str, Any] = {"type": "string", "minLength": 0 if self.empty else 1}
         if self.limit is not None:
             schema["maxLength"] = self.limit
         if self.pattern is not None:
@@ -182,13 +183,15 @@ class Text:
 
 @frozen
 class Choice:
-    """One of a few words."""
+    """One of a few words or whole numbers."""
 
-    values: tuple[str, ...]
+    values: tuple[str | int, ...]
 
     def check(self, value: object) -> Flaws:
         """See Kind."""
-        return [] if isinstance(value, str) and value in self.values else _must(self, value)
+        # Python's True equals 1, and 443.0 equals 443.
+        fits = type(value) in (str, int) and value in self.values
+        return [] if fits else _must(self, value)
 
     def schema(self) -> dict[str, Any]:
         """See Kind."""
