@@ -56,6 +56,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
+        """Raise a UsageError with the usage of this parser."""
         raise UsageError(message, usage=self.format_usage().strip(), prog=self.prog)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greengrass_sdk.cli._handlers import choose, find_handlers
@@ -20,6 +19,7 @@ from greengrass_sdk.errors import ConfigError, HandlerError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 __all__ = ["GROUP_FILE", "CodeOptions", "group_text", "load_target", "name_for"]
@@ -52,7 +52,8 @@ def load_target(path: Path, args: argparse.Namespace | None = None) -> Any:
     Return the `model.group.Group` that `path` stands for.
 
     Args:
-        path: A folder with a group file, a group file, a V1 zip, or (with `--handler`) a folder of code.
+        path: A folder with a group file, a group file, a V1 zip, or, with `--handler`, a folder
+            of code.
         args: The options of `greengrass run`; None for commands that have none.
 
     Raises:

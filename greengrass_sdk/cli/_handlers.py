@@ -2,8 +2,8 @@
 """
 Look into the code of a function for its handler.
 
-A V1 zip does not say what its handler is: that stood in AWS Lambda. Here the sources are read, never
-run, for top-level functions of two arguments, and ranked by how much they look like a handler.
+A V1 zip does not say what its handler is: that stood in AWS Lambda. Here the sources are read,
+never run, for top-level functions of two arguments, ranked by how much they look like a handler.
 Old sources may be Python 2, so they are searched as text where they do not parse.
 """
 
@@ -12,6 +12,8 @@ from __future__ import annotations
 import ast
 import re
 import zipfile
+from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +22,7 @@ from greengrass_sdk.errors import PackageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Candidate", "choose", "find_handlers"]
+__all__ = ["Candidate", "Lookup", "choose", "find_handlers", "look_up"]
 
 SOURCE_BYTES = 1024 * 1024
 MODULES = 500
@@ -87,12 +89,17 @@ def _sources(code: Path) -> Iterator[tuple[str, str]]:
     if code.is_dir():
         yield from _folder_sources(code)
         return
+    with _open_zip(code) as archive:
+        for name in _own_modules(archive.namelist())[:MODULES]:
+            with archive.open(name) as member:
+                yield _module_name(name), member.read(SOURCE_BYTES).decode("utf-8", "replace")
+
+
+@contextmanager
+def _open_zip(code: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(code) as archive:
-            names = _own_modules(archive.namelist())
-            for name in names[:MODULES]:
-                with archive.open(name) as member:
-                    yield _module_name(name), member.read(SOURCE_BYTES).decode("utf-8", "replace")
+            yield archive
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
         raise PackageError(
             f"{code} cannot be read as a zip: {error}; build it again", file=str(code)
@@ -108,7 +115,7 @@ def _folder_sources(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _own_modules(names: Iterable[str]) -> list[str]:
-    """Return the modules at the top and one package below; what pip vendored beside them is left out."""
+    """Return the modules at the top and one package below, without what pip put beside them."""
     every = list(names)
     vendored = {*SDK_PACKAGES, *_vendored(every)}
     found = []
@@ -123,7 +130,7 @@ def _own_modules(names: Iterable[str]) -> list[str]:
 
 
 def _vendored(names: list[str]) -> set[str]:
-    """Return the distributions that lie in the archive, guessed from their metadata folders' names."""
+    """Return the distributions that lie in the archive, by the names of their metadata folders."""
     metadata = (re.match(r"([^/]+?)-[^/]*\.(?:dist|egg)-info/", name) for name in names)
     return {match[1].replace("-", "_") for match in metadata if match}
 
@@ -131,3 +138,66 @@ def _vendored(names: list[str]) -> set[str]:
 def _module_name(path: str) -> str:
     parts = PurePosixPath(path).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+class Lookup(Enum):
+    """What became of looking for a handler in the sources."""
+
+    PRESENT = "present"
+    NO_MODULE = "no module"
+    NO_NAME = "no name"
+
+
+def look_up(code: Path, handler: str) -> Lookup:
+    """
+    Return whether `code` has the module of a handler, and the module the function.
+
+    A module that is compiled, or that might get the name in a way only running it shows (a star
+    import, `globals()`), counts as having it: a check must not cry wolf.
+
+    Raises:
+        PackageError: `code` is no readable zip.
+    """
+    module, _, name = handler.rpartition(".")
+    path = module.replace(".", "/")
+    files = _files(code)
+    if any(re.match(rf"{re.escape(path)}\.[^/]*(?:so|pyc|pyd)$", file) for file in files):
+        return Lookup.PRESENT
+    source = next((f for f in (f"{path}.py", f"{path}/__init__.py") if f in files), None)
+    if source is None:
+        return Lookup.NO_MODULE
+    return Lookup.PRESENT if _may_define(_read(code, source), name) else Lookup.NO_NAME
+
+
+def _may_define(source: str, name: str) -> bool:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return True  # running it will say what is wrong
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() if node.name == name:
+                return True
+            case ast.Name(ctx=ast.Store()) if node.id == name:
+                return True
+            case ast.Name(id="globals"):
+                return True
+            case ast.alias() if name == (node.asname or node.name) or node.name == "*":
+                return True
+            case _:
+                continue
+    return False
+
+
+def _files(code: Path) -> set[str]:
+    if code.is_dir():
+        return {file.relative_to(code).as_posix() for file in code.rglob("*") if file.is_file()}
+    with _open_zip(code) as archive:
+        return set(archive.namelist())
+
+
+def _read(code: Path, name: str) -> str:
+    if code.is_dir():
+        return (code / name).read_text(encoding="utf-8", errors="replace")
+    with _open_zip(code) as archive:
+        return archive.read(name).decode("utf-8", "replace")

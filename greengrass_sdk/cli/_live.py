@@ -149,7 +149,7 @@ class LiveText:
 
 
 class EventWriter:
-    """Writes events from a thread of its own; `put` never blocks and may be called from any thread."""
+    """Writes events from a thread of its own; `put` never blocks, and any thread may call it."""
 
     def __init__(
         self,

@@ -126,7 +126,7 @@ class Output:
             binary.flush()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Print `rows` under `columns`: aligned text, or a `rich` table on a terminal that has it."""
+        """Print `rows` under `columns`: aligned text, or by `rich` on a terminal that has it."""
         cells = [[printable(cell) for cell in row] for row in rows]
         if self.paint.enabled and _rich_table(self.stdout, columns, cells):
             return
@@ -173,7 +173,7 @@ def exit_code_of(error: BaseException) -> int:
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters shown as escapes: what others sent must not steer a terminal."""
+    """Return `text` with control characters as escapes: what others sent steers no terminal."""
     if text.isprintable():
         return text
     return "".join(

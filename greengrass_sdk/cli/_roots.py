@@ -27,7 +27,8 @@ def add_root_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         metavar="DIR",
-        help="root of the core (default: $GREENGRASS_ROOT, ./.greengrass, or the only running core)",
+        help="root of the core "
+        "(default: $GREENGRASS_ROOT, ./.greengrass, or your only running core)",
     )
 
 

@@ -137,8 +137,8 @@ def execute(args: argparse.Namespace, output: Output) -> int:
         output.text(f"wrote {path}")
     if rivals:
         output.warning(
-            f"the handler in {folder / GROUP_FILE} is a guess; it could also be {', '.join(rivals)}: "
-            "edit the line `handler = ...` if it is another"
+            f"the handler in {folder / GROUP_FILE} is a guess, change it if it is wrong; "
+            f"it could also be {', '.join(rivals)}"
         )
     _say_next(output, args.dir, name)
     return 0
