@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""State of the router: items, peers, workers, targets and their deadlines."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from greengrass_sdk._native import Kind
+from greengrass_sdk._native._py.router.events import Outcome
+from greengrass_sdk._native._py.router.texts import message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "CORE",
+    "FunctionRules",
+    "FunctionTarget",
+    "Item",
+    "Peer",
+    "PeerTarget",
+    "Route",
+    "Target",
+    "Timers",
+    "Worker",
+    "WorkerState",
+]
+
+CORE = 0
+"""The peer number of the core itself."""
+
+
+class FunctionRules(NamedTuple):
+    """What the router must know of a function.  Durations in seconds."""
+
+    pinned: bool
+    timeout_s: float
+    max_workers: int
+    idle_s: float
+    queue_items: int
+    queue_bytes: int
+
+
+class Route:
+    """One row of the subscription table, as the router uses it, with its counters."""
+
+    __slots__ = ("delivered", "dropped", "id", "target")
+
+    def __init__(self, row_id: str, target: int) -> None:
+        self.id = row_id
+        self.target = target
+        self.delivered = 0
+        self.dropped: dict[str, int] = {}
+
+    def drop(self, reason: str) -> None:
+        """Count one message that the target did not take."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+
+class Item:
+    """A message or an invocation on its way to a function."""
+
+    __slots__ = (
+        "caller",
+        "context",
+        "event",
+        "id",
+        "kind",
+        "number",
+        "payload",
+        "queued_at",
+        "source",
+        "start_by",
+        "started_at",
+        "topic",
+        "waiting",
+    )
+
+    def __init__(
+        self, kind: int, source: int, topic: bytes, context: bytes, payload: bytes
+    ) -> None:
+        self.kind = kind
+        self.source = source
+        self.topic = topic
+        self.context = context
+        self.payload = payload
+        self.event = False
+        self.caller: Peer | None = None
+        self.number = 0  # the caller's number for its call
+        self.id = 0
+        self.queued_at = 0.0
+        self.start_by: float | None = None
+        self.started_at: float | None = None
+        self.waiting = False
+
+    @property
+    def is_call(self) -> bool:
+        """Whether a caller waits for the result."""
+        return self.kind == Kind.INVOKE and not self.event
+
+
+class Peer:
+    """A connection."""
+
+    __slots__ = ("closed", "cut", "endpoints", "held", "number", "worker")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.worker: Worker | None = None
+        self.endpoints: set[int] = set()
+        self.held = False
+        self.closed = False
+        self.cut = False
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing may be sent to it any more."""
+        return self.closed or self.cut
+
+
+class WorkerState(Enum):
+    """Life of a worker as the router sees it."""
+
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Worker:
+    """A process that works for one function."""
+
+    __slots__ = (
+        "armed_at",
+        "deadline",
+        "last_run_s",
+        "peer",
+        "sent",
+        "sent_bytes",
+        "state",
+        "target",
+    )
+
+    def __init__(self, peer: Peer, target: FunctionTarget) -> None:
+        self.peer = peer
+        self.target = target
+        self.state = WorkerState.STARTING
+        self.sent: deque[Item] = deque()
+        self.sent_bytes = 0
+        self.last_run_s = float("inf")
+        self.deadline: float | None = None
+        self.armed_at: float | None = None
+
+    def push(self, item: Item) -> None:
+        """Note that `item` was sent."""
+        self.sent.append(item)
+        self.sent_bytes += len(item.payload)
+
+    def pop(self) -> Item:
+        """Take out the item that was answered."""
+        item = self.sent.popleft()
+        self.sent_bytes -= len(item.payload)
+        return item
+
+
+class PeerTarget:
+    """A target whose messages go to one connected peer (a client, or the core for a service)."""
+
+    __slots__ = ("endpoint", "peer", "queue_bytes", "queue_items", "waiting", "waiting_bytes")
+
+    def __init__(self, endpoint: int, queue_items: int, queue_bytes: int) -> None:
+        self.endpoint = endpoint
+        self.queue_items = queue_items
+        self.queue_bytes = queue_bytes
+        self.peer: Peer | None = None
+        self.waiting: deque[tuple[bytes, bytes]] = deque()
+        self.waiting_bytes = 0
+
+    def refusal(self, size: int) -> str:
+        """Return why a message of `size` bytes cannot be taken, or an empty string."""
+        if self.peer is None or self.peer.silent:
+            return "not connected"
+        if (self.peer.held or self.waiting) and (
+            len(self.waiting) >= self.queue_items or self.waiting_bytes + size > self.queue_bytes
+        ):
+            return "queue full"
+        return ""
+
+    def put(self, topic: bytes, payload: bytes) -> None:
+        """Keep a message until the peer reads on."""
+        self.waiting.append((topic, payload))
+        self.waiting_bytes += len(payload)
+
+    def take(self) -> tuple[bytes, bytes]:
+        """Return the oldest kept message."""
+        topic, payload = self.waiting.popleft()
+        self.waiting_bytes -= len(payload)
+        return topic, payload
+
+    def disconnect(self) -> None:
+        """Forget the peer and what it did not read."""
+        self.peer = None
+        self.waiting.clear()
+        self.waiting_bytes = 0
+
+
+class FunctionTarget:
+    """A function: the queue of its items and the workers that serve it."""
+
+    __slots__ = (
+        "armed_at",
+        "calls",
+        "endpoint",
+        "idle",
+        "items",
+        "last_failure",
+        "outcomes",
+        "refused",
+        "rules",
+        "starting",
+        "waiting",
+        "waiting_bytes",
+        "workers",
+    )
+
+    def __init__(self, endpoint: int, rules: FunctionRules) -> None:
+        self.endpoint = endpoint
+        self.rules = rules
+        self.items = 0
+        """Waiting and running."""
+        self.waiting: deque[Item] = deque()
+        self.waiting_bytes = 0
+        self.workers: dict[int, Worker] = {}
+        self.idle: list[Worker] = []
+        """On demand only; the last one used is the first one used again."""
+        self.starting = 0
+        """Workers asked for and not attached yet."""
+        self.refused = 0
+        self.last_failure = b""
+        self.outcomes = dict.fromkeys(Outcome, 0)
+        self.calls: deque[Item] = deque()  # waiting items with a deadline for their start
+        self.armed_at: float | None = None
+
+    def refusal(self, size: int) -> str:
+        """Return why an item of `size` bytes cannot wait here, or an empty string."""
+        if (
+            len(self.waiting) >= self.rules.queue_items
+            or self.waiting_bytes + size > self.rules.queue_bytes
+        ):
+            return "queue full"
+        return ""
+
+    def put(self, item: Item) -> None:
+        """Append a new item."""
+        self.items += 1
+        item.waiting = True
+        self.waiting.append(item)
+        self.waiting_bytes += len(item.payload)
+        if item.start_by is not None:
+            self.calls.append(item)
+
+    def take(self) -> Item:
+        """Return the oldest waiting item: it is about to be sent."""
+        item = self.waiting.popleft()
+        item.waiting = False
+        self.waiting_bytes -= len(item.payload)
+        return item
+
+    def put_back(self, item: Item) -> None:
+        """Return an item that was sent but never started to the front."""
+        item.waiting = True
+        item.started_at = None
+        self.waiting.appendleft(item)
+        self.waiting_bytes += len(item.payload)
+        if item.start_by is not None:
+            self.calls.appendleft(item)
+
+    def withdraw(self, item: Item) -> None:
+        """Take a waiting item out of the queue: it ends without having started."""
+        self.waiting.remove(item)
+        item.waiting = False
+        self.waiting_bytes -= len(item.payload)
+
+    def overdue(self, now: float) -> Item | None:
+        """Return a waiting call whose deadline for the start has come, None if there is none."""
+        deadline = self.deadline
+        return self.calls[0] if deadline is not None and deadline <= now else None
+
+    @property
+    def deadline(self) -> float | None:
+        """When the oldest waiting call must have started."""
+        while self.calls and not self.calls[0].waiting:
+            self.calls.popleft()
+        return self.calls[0].start_by if self.calls else None
+
+    def why_not_started(self, waited_s: float) -> str:
+        """Return the text for a call that found no worker in time."""
+        text = f"the invocation has not started after {waited_s:.0f} s: "
+        if self.last_failure and not any(
+            w.state is WorkerState.READY for w in self.workers.values()
+        ):
+            return text + "the function does not start: " + message_of(self.last_failure)
+        if not self.workers:
+            return text + "no worker could be started"
+        importing = sum(w.state is WorkerState.STARTING for w in self.workers.values())
+        if importing == len(self.workers):
+            return text + "the function is still importing"
+        return text + f"{len(self.workers)} worker(s) busy, {len(self.waiting)} item(s) waiting"
+
+
+Target = FunctionTarget | PeerTarget
+
+
+class Timers:
+    """Deadlines of workers and functions; each object stands in the heap once at most."""
+
+    __slots__ = ("_count", "_heap")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Worker | FunctionTarget]] = []
+        self._count = 0
+
+    def arm(self, owner: Worker | FunctionTarget) -> None:
+        """Make sure that `owner` comes up at its deadline, or earlier."""
+        deadline = owner.deadline
+        if deadline is None or (owner.armed_at is not None and owner.armed_at <= deadline):
+            return
+        self._count += 1
+        owner.armed_at = deadline
+        heapq.heappush(self._heap, (deadline, self._count, owner))
+
+    def due(self, now: float) -> Iterator[Worker | FunctionTarget]:
+        """Yield the owners whose deadline has come."""
+        while self._heap and self._heap[0][0] <= now:
+            armed_at, _, owner = heapq.heappop(self._heap)
+            if owner.armed_at != armed_at:
+                continue  # a shorter deadline came up before
+            owner.armed_at = None
+            deadline = owner.deadline
+            if deadline is not None and deadline <= now:
+                yield owner
+            else:
+                self.arm(owner)
+
+    def next(self) -> float | None:
+        """Return when `due` should be asked again; it may be early."""
+        return self._heap[0][0] if self._heap else None

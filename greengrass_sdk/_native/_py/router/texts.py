@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts and error documents that the router itself writes."""
+
+from __future__ import annotations
+
+import json
+import time
+
+__all__ = ["error_document", "message_of", "timeout_text", "too_large"]
+
+
+def error_document(message: str, error_type: str) -> bytes:
+    """Return the error document of a failure that the core detected."""
+    return json.dumps({"errorMessage": message, "errorType": error_type}).encode()
+
+
+def message_of(document: bytes) -> str:
+    """Return the message of an error document; what is no such document is returned as text."""
+    try:
+        return str(json.loads(document)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return document.decode("utf-8", "replace")
+
+
+def timeout_text(wall_clock_s: float, request_id: str, timeout_s: float) -> str:
+    """Return Lambda's text for a handler that overran its timeout."""
+    seconds, millis = divmod(int(wall_clock_s * 1000), 1000)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{stamp}.{millis:03d}Z {request_id} Task timed out after {timeout_s:.2f} seconds"
+
+
+def too_large(what: str, payload: bytes, limit: int) -> str:
+    """Return the text for a payload beyond its limit."""
+    return f"{what} of {len(payload)} bytes is larger than the limit of {limit} bytes"
