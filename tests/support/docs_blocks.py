@@ -204,7 +204,7 @@ def toml(example: Example) -> str | None:
         path.write_text(example.parsed)
     content = tomllib.loads(example.parsed)
     if "schema" in content:
-        from greengrass_sdk.model import parse_group
+        from greengrass_sdk.model.group import parse_group
 
         with tempfile.TemporaryDirectory() as folder:
             _pretend_code(Path(folder), content)
