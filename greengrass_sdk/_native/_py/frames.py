@@ -133,7 +133,7 @@ class Frame:
 
     __slots__ = ("context", "endpoint", "flags", "id", "kind", "payload", "topic")
 
-    def __init__(  # noqa: PLR0917 - by position on the hot path
+    def __init__(
         self,
         kind: int,
         flags: int = 0,
@@ -362,7 +362,7 @@ class FrameDecoder:
         return frames
 
 
-def encode_header(  # noqa: PLR0917 - by position on the hot path
+def encode_header(
     kind: int,
     flags: int,
     endpoint: int,
@@ -400,7 +400,7 @@ def encode_header(  # noqa: PLR0917 - by position on the hot path
     raise LocalProtocolError(f"cannot encode a frame: {reason}")
 
 
-def encode_frame(  # noqa: PLR0917 - as Frame
+def encode_frame(
     kind: int,
     flags: int = 0,
     endpoint: int = 0,
