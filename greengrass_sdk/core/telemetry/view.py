@@ -30,14 +30,14 @@ class View:
     Turns happenings into events.
 
     Args:
-        sink: Takes each event; it must not block.
+        sink: Takes each event; it must not block. None: nobody watches, and nothing is done.
         clock: Monotonic seconds, for the sampling.
         now_ms: Epoch milliseconds, for `at_ms`.
     """
 
     def __init__(
         self,
-        sink: Callable[[Event], None],
+        sink: Callable[[Event], None] | None,
         *,
         clock: Callable[[], float],
         now_ms: Callable[[], int],
@@ -45,12 +45,22 @@ class View:
     ) -> None:
         self._sink = sink
         self._now_ms = now_ms
+        self._held: list[Event] | None = []  # what happened before `started`, which is to be first
         self._messages = _Bucket(clock, events_per_s)
         self._invocations = _Bucket(clock, events_per_s)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody watches."""
+        return self._sink is not None
+
     def started(self, root: str, pid: int) -> None:
-        """Say that the core is ready: the first event."""
+        """Say that the core is ready: the first event, then what happened before it."""
+        held, self._held = self._held or [], None
         self._emit({"event": "started", "schema": SCHEMA, "root": root, "pid": pid})
+        if self._sink is not None:
+            for event in held:
+                self._sink(event)
 
     def message(  # noqa: PLR0917 - the keys of the event in their order
         self,
@@ -62,7 +72,7 @@ class View:
         reason: str | None = None,
     ) -> None:
         """Show a message at one target; no target means that no row matched."""
-        if not self._messages.take():
+        if self._sink is None or not self._messages.take():
             return
         self._tell_skipped()
         text, encoding = _text(payload)
@@ -88,7 +98,7 @@ class View:
         duration_ms: float | None,
     ) -> None:
         """Show an invocation that got its outcome."""
-        if not self._invocations.take():
+        if self._sink is None or not self._invocations.take():
             return
         self._tell_skipped()
         self._emit(
@@ -123,8 +133,14 @@ class View:
             self._emit({"event": "skipped", "count": count})
 
     def _emit(self, event: Event) -> None:
+        if self._sink is None:
+            return
         # Keys in the order of the documentation: what, when, then the rest.
-        self._sink({"event": event["event"], "at_ms": self._now_ms(), **event})
+        event = {"event": event["event"], "at_ms": self._now_ms(), **event}
+        if self._held is not None:
+            self._held.append(event)
+        else:
+            self._sink(event)
 
 
 class _Bucket:
