@@ -182,7 +182,7 @@ def _given(args: argparse.Namespace) -> list[str]:
 
 
 def _near_file(path: Path) -> str:
-    from greengrass_sdk.cli import nearest
+    from greengrass_sdk.cli._program import nearest
 
     try:
         names = [entry.name for entry in path.absolute().parent.iterdir()]

@@ -14,8 +14,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from greengrass_sdk.cli import COMMANDS, command_parser, greengrassd
+from greengrass_sdk.cli import greengrassd
 from greengrass_sdk.cli._output import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE
+from greengrass_sdk.cli._program import COMMANDS, command_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

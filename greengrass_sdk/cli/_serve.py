@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greengrass_sdk.cli._output import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ["RunnableCore", "Supervision", "build_core", "read_root", "serve"]
 
@@ -144,5 +144,5 @@ def read_root(root: Path) -> tuple[Any, Any]:
     layout = Layout(root)
     config = load_config(layout.config_file)
     if config is not None and config.write_directory is not None:
-        layout = Layout(root, Path(config.write_directory))
+        layout = Layout(root, config.write_directory)
     return layout, config

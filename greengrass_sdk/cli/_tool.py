@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ask", "encoded_payload", "read_payload"]
 
 STDIN = "-"
+ANSWER_S = 30.0
 
 
 def ask(root: str | None, op: str, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def ask(root: str | None, op: str, fields: Mapping[str, Any] | None = None) -> d
     from greengrass_sdk.client.tools import ToolConnection
 
     with ToolConnection(root) as connection:
-        return connection.request(op, **(fields or {}))
+        timeout_s = None if op == "invoke" else ANSWER_S  # an invocation has its own deadline
+        return connection.request(op, timeout_s=timeout_s, **(fields or {}))
 
 
 def read_payload(text: str) -> bytes:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.cli._output import Output
 
+__all__ = ["configure", "execute"]
+
 STYLES = {OK: "green", WARN: "yellow", FAIL: "red"}
 
 

@@ -22,10 +22,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from greengrass_sdk.cli import Parser, nearest, run_guarded, version_text
 from greengrass_sdk.cli._groups import GROUP_FILE
 from greengrass_sdk.cli._notify import notify
 from greengrass_sdk.cli._output import Output, UsageError, exit_code_of
+from greengrass_sdk.cli._program import Parser, nearest, run_guarded, version_text
 from greengrass_sdk.cli._serve import Supervision, build_core, read_root, serve
 from greengrass_sdk.errors import ConfigError, GreengrassError
 
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+__all__ = ["main", "parser"]
+
 ACTIONS = ("start", "stop", "restart")
 DEFAULT_ROOT = "/greengrass"
-HEALTH_CHECK_MS = 30_000
+HEALTH_CHECK_S = 30.0
 STOP_TIMEOUT_S = 30.0
 PROTECTIONS = ("hardlinks", "symlinks")
 
@@ -120,8 +122,9 @@ def _start(root: Path, args: argparse.Namespace, output: Output) -> None:
 
 def health_check_s(config: Any) -> float:
     """Return how long the start may take: `runtime.postStartHealthCheckTimeout` of config.json."""
-    milliseconds = None if config is None else config.post_start_health_check_timeout_ms
-    return float(HEALTH_CHECK_MS if milliseconds is None else milliseconds) / 1000
+    if config is None:
+        return HEALTH_CHECK_S
+    return float(config.runtime.post_start_health_check_timeout_ms) / 1000
 
 
 def _validate_protections(output: Output, *, insecure: bool) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.cli._output import Output
 
+__all__ = ["configure", "execute"]
+
 HANDLER = '''\
 """
 Greets whoever asks.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.cli._output import Output
 
+__all__ = ["configure", "execute"]
+
 PROBE_TIMEOUT_S = 30.0
 DISTRIBUTION = "greengrass-core"
 
@@ -86,8 +88,8 @@ def _handler_problems(function: Any) -> Iterator[tuple[str, str]]:
 
 def found_text(found: Any, function: Any) -> str:
     """Return what is wrong with the handler of a function."""
-    from greengrass_sdk.cli import nearest
     from greengrass_sdk.cli._handlers import find_handlers
+    from greengrass_sdk.cli._program import nearest
 
     module, _, name = function.handler.rpartition(".")
     names = [candidate.handler for candidate in find_handlers(function.code)]

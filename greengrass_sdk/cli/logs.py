@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.cli._output import Output
 
+__all__ = ["configure", "execute"]
+
 POLL_S = 0.2
 RUNTIME = "runtime"
 CRASH = "crash"

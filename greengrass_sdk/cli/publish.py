@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.cli._output import Output
 
+__all__ = ["configure", "execute"]
+
 NOBODY = 1
 
 
@@ -43,7 +45,8 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     deliveries = answer["deliveries"]
     nearest = answer.get("nearest")
     reached = [one for one in deliveries if one["outcome"] == "delivered"]
-    output_document(args, output, deliveries, nearest)
+    if output.json:
+        output.document(_document(args, deliveries, nearest))
     for delivery in deliveries:
         output.text(_delivery_line(output, delivery))
     if not deliveries:
@@ -51,25 +54,16 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     return 0 if reached else NOBODY
 
 
-def output_document(
-    args: argparse.Namespace,
-    output: Output,
-    deliveries: list[dict[str, Any]],
-    nearest: dict[str, Any] | None,
-) -> None:
-    """Print the JSON form."""
-    if not output.json:
-        return
-    output.document(
-        {
-            "topic": args.topic,
-            "source": args.source,
-            "deliveries": [
-                {key: one.get(key) for key in ("target", "outcome", "reason")} for one in deliveries
-            ],
-            "nearest": nearest,
-        }
-    )
+def _document(
+    args: argparse.Namespace, deliveries: list[dict[str, Any]], nearest: dict[str, Any] | None
+) -> dict[str, Any]:
+    keys = ("target", "outcome", "reason")
+    return {
+        "topic": args.topic,
+        "source": args.source,
+        "deliveries": [{key: one.get(key) for key in keys} for one in deliveries],
+        "nearest": nearest,
+    }
 
 
 def _delivery_line(output: Output, delivery: dict[str, Any]) -> str:
@@ -84,5 +78,5 @@ def _nobody_line(source: str, topic: str, nearest: dict[str, Any] | None) -> str
     if nearest is None:
         return f"{text}; add one to the group file"
     row = f"{nearest['source']} -> {nearest['target']}, subject {nearest['subject']!r}"
-    name = f" ({nearest['id']})" if nearest.get("id") else ""
-    return f"{text}\nthe nearest row is {row}{name}"
+    why = f": {nearest['why']}" if nearest.get("why") else ""
+    return f"{text}\nthe nearest is {nearest['id']!r} ({row}){why}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.cli._output import Output
 
+__all__ = ["configure", "execute"]
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.cli._output import Output
 
+__all__ = ["configure", "execute"]
+
 DOCUMENT_KEYS = (
     "root",
     "pid",

@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from greengrass_sdk import cli
+from greengrass_sdk.cli._output import Output as PlainOutput
+from greengrass_sdk.cli._program import command_parser, run_guarded
 
 
 def run(capsys, *arguments):
@@ -39,7 +41,7 @@ def test_help_imports_no_command_and_nothing_heavy():
         check=True,
     )
 
-    assert done.stderr == "[] ['greengrass_sdk.cli._output']\n"
+    assert done.stderr == "[] ['greengrass_sdk.cli._output', 'greengrass_sdk.cli._program']\n"
 
 
 def test_an_unknown_command_is_answered_with_the_nearest(capsys):
@@ -108,14 +110,14 @@ def test_every_command_that_reads_offers_json():
     without = [
         command.name
         for command in reading
-        if "--json" not in cli.command_parser(command)._option_string_actions
+        if "--json" not in command_parser(command)._option_string_actions
     ]
 
     assert without == []
 
 
 def test_a_reader_that_went_away_is_no_error(capfd):
-    class Output(cli.Output):
+    class Output(PlainOutput):
         abandoned = False
 
         def abandon_stdout(self):
@@ -126,5 +128,5 @@ def test_a_reader_that_went_away_is_no_error(capfd):
     def body():
         raise BrokenPipeError
 
-    assert cli.run_guarded(output, body) == 0
+    assert run_guarded(output, body) == 0
     assert output.abandoned
