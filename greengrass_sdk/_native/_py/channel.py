@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Frames over a stream socket, for any number of threads and event loops.
+
+This is what a function's worker, a client and a tool hold of their connection to the core. How the
+threads share it is told in :mod:`greengrass_sdk._native._py.exchange`, how bytes survive signal
+handlers in :mod:`greengrass_sdk._native._py.link`, the callbacks for event loops are in
+:mod:`greengrass_sdk._native._py.pump`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from time import monotonic
+
+from greengrass_sdk._native import MAX_FRAME, encode_header
+from greengrass_sdk._native._py.exchange import Call, Exchange, Waiter
+from greengrass_sdk._native._py.link import Outgoing
+from greengrass_sdk.errors import RequestTimeoutError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import TypeAlias
+
+    from greengrass_sdk._native import Frame
+    from greengrass_sdk._native._py.exchange import AnswerCallback
+    from greengrass_sdk._native._py.pump import Pump, WrittenCallback
+
+    Buffer: TypeAlias = bytes | bytearray | memoryview
+
+__all__ = ["StreamChannel"]
+
+
+class StreamChannel:
+    """A connected Unix stream socket to the core; see `greengrass_sdk._native._abc.Channel`."""
+
+    __slots__ = ("_exchange", "_pump")
+
+    def __init__(self, sock: socket.socket, *, max_frame: int = MAX_FRAME) -> None:
+        self._exchange = Exchange(sock, max_frame)
+        self._pump: Pump | None = None
+
+    # Sending
+
+    def send(
+        self,
+        kind: int,
+        flags: int = 0,
+        endpoint: int = 0,
+        id: int = 0,
+        topic: bytes = b"",
+        context: Buffer = b"",
+        payload: Buffer = b"",
+        *,
+        timeout_s: float | None = None,
+    ) -> None:
+        exchange = self._exchange
+        exchange.check()
+        outgoing = _frame(kind, flags, endpoint, id, topic, context, payload)
+        try:
+            if exchange.write(outgoing):
+                return
+            deadline = None if timeout_s is None else monotonic() + timeout_s
+            if not exchange.wait(exchange.writing, Waiter(), lambda: outgoing.done, deadline):
+                raise RequestTimeoutError(
+                    f"the core did not read within {timeout_s:g} s", timeout_s=timeout_s
+                )
+        except BaseException:
+            exchange.retract(outgoing)
+            raise
+
+    def post(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        id: int,
+        topic: bytes,
+        context: Buffer,
+        payload: Buffer,
+        callback: WrittenCallback,
+    ) -> bool:
+        exchange = self._exchange
+        exchange.check()
+        outgoing = _frame(kind, flags, endpoint, id, topic, context, payload)
+        try:
+            if exchange.write(outgoing):
+                return True
+            outgoing.freeze()
+            self._callbacks().finish(outgoing, callback)
+        except BaseException:
+            exchange.retract(outgoing)
+            raise
+        return False
+
+    # Calling
+
+    def call(
+        self,
+        kind: int,
+        flags: int = 0,
+        endpoint: int = 0,
+        topic: bytes = b"",
+        context: Buffer = b"",
+        payload: Buffer = b"",
+        timeout_s: float | None = None,
+    ) -> Frame:
+        exchange = self._exchange
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        number = exchange.next_number()
+        try:
+            exchange.calls[number] = call = Call(kind)
+            self.send(kind, flags, endpoint, number, topic, context, payload, timeout_s=timeout_s)
+            return self._answer(call, deadline, timeout_s)
+        finally:
+            exchange.give_up(number)
+
+    def begin(
+        self,
+        kind: int,
+        flags: int = 0,
+        endpoint: int = 0,
+        topic: bytes = b"",
+        context: Buffer = b"",
+        payload: Buffer = b"",
+    ) -> int:
+        exchange = self._exchange
+        number = exchange.next_number()
+        try:
+            exchange.calls[number] = Call(kind)
+            self.send(kind, flags, endpoint, number, topic, context, payload)
+        except BaseException:
+            exchange.give_up(number)
+            raise
+        return number
+
+    def finish(self, number: int, timeout_s: float | None = None) -> Frame:
+        exchange = self._exchange
+        exchange.check()
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        try:
+            return self._answer(exchange.calls[number], deadline, timeout_s)
+        finally:
+            exchange.give_up(number)
+
+    def submit(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        topic: bytes,
+        context: Buffer,
+        payload: Buffer,
+        callback: AnswerCallback,
+    ) -> int:
+        exchange = self._exchange
+        exchange.check()
+        number = exchange.next_number()
+        try:
+            self._callbacks().expect(number, kind, callback)
+            self.post(kind, flags, endpoint, number, topic, context, payload, _ignore)
+        except BaseException:
+            self.cancel(number)
+            raise
+        return number
+
+    def cancel(self, number: int) -> None:
+        self._exchange.give_up(number)
+        if self._pump is not None:
+            self._pump.cancel(number)
+
+    def _answer(self, call: Call, deadline: float | None, timeout_s: float | None) -> Frame:
+        """Wait for the answer of a call."""
+        exchange = self._exchange
+        call.waiter = waiter = Waiter()
+        exchange.wait(exchange.reading, waiter, lambda: call.answer is not None, deadline)
+        if call.answer is None:
+            raise RequestTimeoutError(
+                f"the core gave no answer within {timeout_s:g} s", timeout_s=timeout_s
+            )
+        return call.answer
+
+    # Receiving
+
+    def receive(self, timeout_s: float | None = None) -> Frame | None:
+        frames = self.receive_batch(0, timeout_s)
+        return frames[0] if frames else None
+
+    def receive_batch(self, max_bytes: int, timeout_s: float | None = None) -> list[Frame]:
+        exchange = self._exchange
+        exchange.check()
+        inbox = exchange.inbox
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        waiter: Waiter | None = None
+        batch: list[Frame] = []
+        try:
+            while not self._unload(batch, max_bytes):
+                if waiter is None:
+                    waiter = Waiter()
+                    exchange.receivers[waiter] = None
+                if not exchange.wait(exchange.reading, waiter, lambda: bool(inbox), deadline):
+                    break
+            if waiter is not None:
+                exchange.receivers.pop(waiter, None)
+            return batch
+        except BaseException:
+            if waiter is not None:
+                exchange.receivers.pop(waiter, None)
+            inbox.extendleft(reversed(batch))
+            raise
+
+    def _unload(self, batch: list[Frame], max_bytes: int) -> bool:
+        """Move frames from the inbox; return whether there were any."""
+        inbox = self._exchange.inbox
+        with self._exchange.lock:
+            while inbox:
+                max_bytes -= len(inbox[0].payload)
+                if batch and max_bytes < 0:
+                    break
+                # One C call, so that an interruption finds each frame either here or there.
+                batch.extend(map(deque.popleft, (inbox,)))
+        return bool(batch)
+
+    def take(self, callback: AnswerCallback) -> int:
+        self._exchange.check()
+        return self._callbacks().take(callback)
+
+    def untake(self, frame: Frame) -> None:
+        self._exchange.check()
+        with self._exchange.lock:
+            self._exchange.inbox.appendleft(frame)
+            self._exchange.announce()
+
+    # The connection
+
+    @property
+    def closed(self) -> bool:
+        return self._exchange.closed
+
+    @property
+    def dropped(self) -> int:
+        return self._exchange.dropped
+
+    def fileno(self) -> int:
+        self._exchange.check()
+        with self._exchange.lock:
+            return self._exchange.link().fd
+
+    def close(self) -> None:
+        self._exchange.close()
+
+    def _callbacks(self) -> Pump:
+        with self._exchange.lock:
+            if self._pump is None:
+                from greengrass_sdk._native._py.pump import Pump
+
+                self._pump = Pump(self._exchange)
+            return self._pump
+
+
+def _frame(
+    kind: int,
+    flags: int,
+    endpoint: int,
+    id: int,
+    topic: bytes,
+    context: Buffer,
+    payload: Buffer,
+) -> Outgoing:
+    """Return a frame as the buffers it is made of; large ones are not copied."""
+    context = _flat(context)
+    payload = _flat(payload)
+    header = encode_header(kind, flags, endpoint, id, len(topic), len(context), len(payload))
+    return Outgoing([part for part in (header, topic, context, payload) if part])
+
+
+def _flat(data: Buffer) -> bytes | memoryview:
+    """Return any buffer as bytes, without a copy where it lies in one piece."""
+    if isinstance(data, bytes):
+        return data
+    view = memoryview(data)
+    return view.cast("B") if view.c_contiguous and view.nbytes else bytes(view)
+
+
+def _ignore(_failure: BaseException | None) -> None:
+    """Do nothing: the callback for the answer is told when the connection is gone."""

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One socket: bytes that arrived become frames, frames become bytes, each exactly once.
+
+The hard part is not the bytes but the signals. A Python signal handler runs in the main thread
+between any two calls, and it may raise (Ctrl-C, a SIGALRM used as a timeout) or use the connection
+itself (a SIGTERM handler that publishes a last message). Both must leave the stream intact, so:
+
+1. What a system call reports is stored by the same C call that made it:
+   `list.extend(map(sock.sendmsg, ...))`. The interpreter looks for signals only after that call, so
+   no byte count and no received byte is ever lost.
+2. Everything after that can be done again from what was stored. A step that was interrupted is
+   repeated by whoever comes next; the result is published by one assignment.
+3. Before a system call and before that assignment, the step checks that a handler has not done its
+   work in the meantime. There is no call, hence no handler, between the check and the act.
+
+`tests/unit/_native/test_link.py` interrupts every step at every place where the interpreter may run
+a handler. A link is used by one thread at a time: its owner, the channel, holds a lock.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections import deque
+
+from greengrass_sdk._native import FrameDecoder, FrameError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from greengrass_sdk._native import Frame, _abc
+
+__all__ = ["LONGEST_WAIT_S", "Link", "Outgoing"]
+
+# Larger reads would leave the allocator's fast pools for mmap on every message.
+_READ_BYTES = (65536,)
+_NO_ANCILLARY: tuple[tuple[()], ...] = ((),)
+# A function may have restored SIGPIPE's default, which would kill it when the core is gone.
+_SEND_FLAGS = (getattr(socket, "MSG_NOSIGNAL", 0),)
+# One wait never lasts longer, whatever the caller's deadline: the system calls count milliseconds
+# in 32 bits. Waiters look at the clock and wait again.
+LONGEST_WAIT_S = 86400.0
+
+
+class Outgoing:
+    """A frame on its way out: its parts, and how much of them each `sendmsg` took."""
+
+    __slots__ = ("parts", "sent", "size")
+
+    def __init__(self, parts: Sequence[bytes | memoryview]) -> None:
+        self.parts = parts
+        self.size = sum(map(len, parts))
+        self.sent: list[int] = []
+
+    @property
+    def done(self) -> bool:
+        return sum(self.sent) >= self.size
+
+    def rest(self, sent: list[int]) -> Sequence[bytes | memoryview]:
+        """Return what is still to be written when these amounts are; empty when nothing is."""
+        if not sent:
+            return self.parts
+        skip = sum(sent)
+        rest: list[bytes | memoryview] = []
+        for part in self.parts:
+            if skip < len(part):
+                rest.append(memoryview(part)[skip:] if skip else part)
+                skip = 0
+            else:
+                skip -= len(part)
+        return rest
+
+    def freeze(self) -> None:
+        """Stop referring to memory of the caller, who no longer waits until it is written."""
+        self.parts = [bytes(part) for part in self.parts]
+
+
+class _Inflow:
+    """What arrived and was not handed out yet. A step that decodes publishes a new one."""
+
+    __slots__ = ("decoder", "fed", "ready", "received")
+
+    def __init__(
+        self,
+        decoder: _abc.FrameDecoder | None,
+        received: deque[bytes],
+        fed: int,
+        ready: deque[Frame],
+    ) -> None:
+        self.decoder = decoder  # None while it is being fed
+        self.received = received  # from the beginning of the first incomplete frame on
+        self.fed = fed  # how many of `received` the decoder has had
+        self.ready = ready
+
+
+class Link:
+    """
+    A connected stream socket, not blocking, as frames in and frames out.
+
+    The socket is closed with the last reference to its link, so that no other file can take over
+    its number while a thread still waits for it; `shut` wakes such threads.
+    """
+
+    __slots__ = ("_inflow", "_max_frame", "eof", "failure", "fd", "outgoing", "sock")
+
+    def __init__(self, sock: socket.socket, max_frame: int) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.eof = False
+        self.failure: Exception | None = None
+        self.outgoing: deque[Outgoing] = deque()
+        self._max_frame = max_frame
+        self._inflow = _Inflow(None, deque(), 0, deque())
+
+    def __del__(self) -> None:
+        self.sock.close()
+
+    def wait(self, events: int, timeout_s: float | None) -> None:
+        """Block until one of the events is there, the peer is gone, or the time is up."""
+        poller = select.poll()
+        poller.register(self.fd, events)
+        if timeout_s is None:
+            poller.poll()
+        else:
+            poller.poll(int(min(max(timeout_s, 0.0), LONGEST_WAIT_S) * 1000 + 0.999))
+
+    def flush(self) -> bool:
+        """
+        Write what is queued as far as the socket takes it; return whether nothing is left.
+
+        Raises:
+            OSError: The peer is gone.
+        """
+        outgoing = self.outgoing
+        while outgoing:
+            head = outgoing[0]
+            sent = [*head.sent]
+            rest = head.rest(sent)
+            if rest:
+                attempt = map(self.sock.sendmsg, (rest,), _NO_ANCILLARY, _SEND_FLAGS)
+                try:
+                    if head.sent == sent:
+                        head.sent.extend(attempt)
+                except BlockingIOError:
+                    return False
+            elif outgoing and outgoing[0] is head:
+                outgoing.popleft()
+        return True
+
+    def read(self) -> deque[Frame]:
+        """
+        Take what has arrived, without blocking; return the frames that nobody was given yet.
+
+        The caller removes each frame when it is handed out; what it leaves comes again. Once the peer
+        is gone, `eof` is set, and `failure` if it broke the rules.
+        """
+        inflow = self._inflow
+        if inflow.ready or self.eof:
+            return inflow.ready
+        received = inflow.received
+        attempt = map(self.sock.recv, _READ_BYTES)
+        try:
+            if self._inflow is inflow:
+                received.extend(attempt)
+        except BlockingIOError:
+            if inflow.fed == len(received) and inflow.decoder is not None:
+                return inflow.ready
+        except OSError as error:
+            self._decode(inflow)
+            self.failure = error
+            self.eof = True
+            return self._inflow.ready
+        self._decode(inflow)
+        return self._inflow.ready
+
+    def _decode(self, inflow: _Inflow) -> None:
+        """Feed what was received to the decoder and publish the frames."""
+        decoder, fed = inflow.decoder, inflow.fed
+        if decoder is None:  # new, or interrupted: the bytes since the last boundary are all here
+            decoder, fed = FrameDecoder(self._max_frame), 0
+        inflow.decoder = None
+        received = inflow.received
+        frames: list[Frame] = []
+        failure: Exception | None = None
+        try:
+            while fed < len(received):
+                frames += decoder.feed(received[fed])
+                fed += 1
+        except FrameError as error:
+            frames += error.frames
+            failure = error
+        eof = failure is not None or (bool(received) and not received[-1])
+        if frames:
+            received = _last(list(received), decoder.pending)
+            fed = len(received)
+        published = _Inflow(decoder, received, fed, deque(frames))
+        if self._inflow is inflow:
+            self._inflow = published
+            if eof:
+                self.failure = failure
+                self.eof = True
+
+    def shut(self) -> None:
+        """End the connection in both directions; every thread that waits for it wakes up."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:  # noqa: SIM105 - contextlib is not worth its import here
+            pass  # the peer was faster
+
+
+def _last(chunks: list[bytes], size: int) -> deque[bytes]:
+    """Return the last `size` bytes of the chunks."""
+    last: deque[bytes] = deque()
+    for chunk in reversed(chunks):
+        if size <= 0:
+            break
+        last.appendleft(chunk[-size:])
+        size -= len(chunk)
+    return last
