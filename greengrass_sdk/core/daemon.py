@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The composition root: builds the services of a core, wires them, starts and stops them.
+
+Order of a start: root and lock, logs, routes, code packages, the local socket, zygotes, pinned
+functions.  What was started is stopped in the reverse order, also when a start fails half-way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import secrets
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field, frozen
+
+from greengrass_sdk import _native
+from greengrass_sdk._native._py.router import events
+from greengrass_sdk._native._py.router.machine import Router
+from greengrass_sdk.core import config as configuration
+from greengrass_sdk.core.cloud.standin import StandInCloud
+from greengrass_sdk.core.functions.fleet import Fleet
+from greengrass_sdk.core.functions.pool import Backoff, Pool
+from greengrass_sdk.core.functions.zygotes import Zygotes
+from greengrass_sdk.core.ipc import tokens
+from greengrass_sdk.core.ipc.listener import Listener
+from greengrass_sdk.core.ipc.tools import Tools
+from greengrass_sdk.core.reporter import Reporter
+from greengrass_sdk.core.router.driver import RouterDriver
+from greengrass_sdk.core.router.table import TOOL, Table
+from greengrass_sdk.core.status import Status
+from greengrass_sdk.core.telemetry.logs import Logs
+from greengrass_sdk.core.telemetry.view import View
+from greengrass_sdk.model.arn import CLOUD
+from greengrass_sdk.wire import control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from greengrass_sdk.core.config import CoreConfig
+    from greengrass_sdk.core.layout import Layout
+    from greengrass_sdk.model.group import Group
+
+__all__ = ["Core", "CoreOptions"]
+
+log = logging.getLogger(__name__)
+
+_DESCRIPTORS = 65536  # each worker costs the core five
+_SKIPPED_S = 1.0  # how often the live view says what it skipped
+
+
+@frozen
+class CoreOptions:
+    """
+    How a core runs, beside what its group says.
+
+    Attributes:
+        run_as_current_user: Functions run as the user who started the core (`greengrass run`), not
+            as `ggc_user` (`greengrassd`).
+        backoff: Pauses between the starts of a pinned function; tests shorten them.
+    """
+
+    run_as_current_user: bool = True
+    backoff: Backoff = field(factory=Backoff)
+
+
+@define(eq=False)
+class Core:
+    """
+    A core for one group under one root.
+
+    Args:
+        on_event: Gets every event of `greengrass run --json`, as a dictionary; None when nobody
+            watches.
+    """
+
+    group: Group
+    layout: Layout
+    config: CoreConfig | None = None
+    options: CoreOptions = field(factory=CoreOptions)
+    on_event: Callable[[dict[str, Any]], None] | None = None
+    _running: AsyncExitStack = field(factory=AsyncExitStack)
+    _stop_requested: asyncio.Event = field(factory=asyncio.Event)
+
+    async def start(self) -> None:
+        """
+        Start everything; returns when the local socket answers and pinned functions were started.
+
+        Raises:
+            ConfigError: The root, the configuration or a function cannot be used.
+            PackageError: The code of a function cannot be used.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    def request_stop(self) -> None:
+        """Ask the core to stop: `wait_stopped` returns."""
+        self._stop_requested.set()
+
+    async def wait_stopped(self) -> None:
+        """Wait until somebody asked the core to stop."""
+        await self._stop_requested.wait()
+
+    async def stop(self) -> None:
+        """Stop everything that was started, in reverse order; calling it again does nothing."""
+        await self._running.aclose()
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        _native.self_test()
+        descriptors = _raise_descriptors()
+        if self.config is not None:
+            self.group = configuration.merge(self.group, self.config)
+        self.layout.create()
+        self._running.enter_context(self.layout.lock())
+        gate = _Gate(self.on_event)
+        view = self._open_view(loop, gate)
+        logs = self._open_logs(loop, view)
+
+        boot = secrets.token_bytes(8)
+        table = Table(self.group)
+        driver = self._open_router(loop, table, boot)
+        pool = Pool(loop, driver, view, self.options.backoff)
+        zygotes = Zygotes(pool.exited, pool.zygote_gone)
+        self._running.push_async_callback(zygotes.stop)
+        self._running.push_async_callback(pool.stop)
+        fleet = Fleet(self.group, self.layout, self.config, logs, zygotes, boot, descriptors)
+        pool.add(fleet.prepare(table.numbers, as_current_user=self.options.run_as_current_user))
+        self._listen_to_router(driver, pool, Reporter(table, fleet.logs, boot, view))
+        self._open_socket(loop, Status(self.layout.root, table, driver, pool, zygotes), boot)
+        self._running.callback(driver.machine.stop)
+        await fleet.warm_up()
+        self._running.enter_context(self.layout.announce())
+        log.info(
+            "core of group %r started under %s with pid %d",
+            *(self.group.name, self.layout.root, os.getpid()),
+        )
+        view.started(str(self.layout.root), os.getpid())
+        gate.open()
+        pool.start_pinned()
+
+    def _open_view(self, loop: asyncio.AbstractEventLoop, gate: _Gate) -> View:
+        view = View(gate.emit, clock=loop.time, now_ms=_now_ms)
+        if self.on_event is not None:
+            self._running.callback(view.flush)
+            self._running.callback(loop.create_task(_tell_skipped(view)).cancel)
+        return view
+
+    def _open_logs(self, loop: asyncio.AbstractEventLoop, view: View) -> Logs:
+        logs = Logs(
+            self.layout,
+            self.group.loggers,
+            schedule=loop.call_soon,
+            on_record=view.log if self.on_event is not None else None,
+        )
+        self._running.enter_context(logs)
+        for warning in self.group.warnings:
+            log.warning("%s", warning)
+        return logs
+
+    def _open_router(
+        self, loop: asyncio.AbstractEventLoop, table: Table, boot: bytes
+    ) -> RouterDriver:
+        limits = self.group.limits
+        machine = Router(
+            work_items=limits.work_items,
+            topic_payload_bytes=limits.topic_payload_bytes,
+            invoke_payload_bytes=limits.invoke_payload_bytes,
+            strict=self.group.strict,
+            boot=boot,
+            epoch=time.time() - loop.time(),
+        )
+        driver = RouterDriver(machine, loop)
+        self._running.callback(driver.close)
+        table.install(machine)
+        driver.serve(table.numbers[CLOUD], StandInCloud().receive)
+        driver.serve(table.numbers[TOOL], lambda _: None)  # tools get answers, never messages
+        return driver
+
+    def _listen_to_router(self, driver: RouterDriver, pool: Pool, reporter: Reporter) -> None:
+        driver.on(events.NeedWorkers, pool.need_workers)
+        driver.on(events.WorkerReady, pool.worker_ready)
+        driver.on(events.ImportFailed, pool.import_failed)
+        driver.on(events.RetireWorker, pool.retire_worker)
+        driver.on(events.Finished, reporter.finished)
+        driver.on(events.Unrouted, reporter.unrouted)
+        if self.on_event is not None:
+            driver.watch(reporter.tapped)
+
+    def _open_socket(self, loop: asyncio.AbstractEventLoop, status: Status, boot: bytes) -> None:
+        table, router = status.table, status.driver
+        limits = self.group.limits
+        tools = Tools(
+            loop,
+            router,
+            table,
+            boot,
+            table.numbers[TOOL],
+            limits.topic_payload_bytes,
+            status.report,
+            self.request_stop,
+        )
+        self._running.callback(tools.close)
+        listener = Listener(
+            loop,
+            router,
+            tools,
+            tokens.clients(self.group, self.layout, table.numbers),
+            {
+                "version": control.VERSION,
+                "boot": boot,
+                "strict": self.group.strict,
+                "features": [],
+                "limits": {
+                    "topic_payload_bytes": limits.topic_payload_bytes,
+                    "invoke_payload_bytes": limits.invoke_payload_bytes,
+                },
+            },
+            tokens.tool(self.layout),
+            table.numbers[TOOL],
+        )
+        status.listener = listener
+        listener.open(self.layout.ipc_socket)
+        self._running.callback(listener.close)
+
+
+class _Gate:
+    """Keeps events back until the core has started: `started` is the first one."""
+
+    def __init__(self, sink: Callable[[dict[str, Any]], None] | None) -> None:
+        self._sink = sink
+        self._kept: list[dict[str, Any]] | None = []
+
+    def emit(self, event: dict[str, Any]) -> None:
+        if self._sink is None:
+            return
+        if self._kept is None or event["event"] == "started":
+            self._sink(event)
+        else:
+            self._kept.append(event)
+
+    def open(self) -> None:
+        kept, self._kept = self._kept or [], None
+        for event in kept:
+            self.emit(event)
+
+
+async def _tell_skipped(view: View) -> None:
+    while True:
+        await asyncio.sleep(_SKIPPED_S)
+        view.flush()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _raise_descriptors() -> tuple[int, int]:
+    """Raise this process's limit of open files, and return the old one for the functions."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return soft, hard

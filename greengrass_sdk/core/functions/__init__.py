@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Functions: from code on disk to running workers.
+
+* `packages`: takes the code of a function, a folder or a zip, to where it runs.
+* `environment`, `identity`: with which variables and as whom it runs.
+* `zygote`, `zygotes`: the warm processes that workers are forked from.
+* `worker`, `pool`: one worker process; all of them, their starts, ends and restarts.
+* `memory`: the bound of `memory_kib`.
+
+Start at `pool.Pool`.
+"""

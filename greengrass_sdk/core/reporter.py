@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells people what the router decided: log lines, and events for the live view."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+from greengrass_sdk._native import Kind, request_id
+from greengrass_sdk._native._py.router.events import Outcome
+from greengrass_sdk._native._py.router.texts import message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from greengrass_sdk._native._py.router.events import Finished, Tapped, Unrouted
+    from greengrass_sdk.core.ports import FunctionLog
+    from greengrass_sdk.core.router.table import Table
+    from greengrass_sdk.core.telemetry.view import View
+
+__all__ = ["Reporter"]
+
+_routing = logging.getLogger("greengrass_sdk.core.router")
+
+
+@define(eq=False)
+class Reporter:
+    """
+    Turns the router's events into words.
+
+    Args:
+        logs: Log of each function, by endpoint.
+        view: The live view.
+    """
+
+    table: Table
+    logs: Mapping[int, FunctionLog]
+    boot: bytes
+    view: View
+
+    def tapped(self, event: Tapped) -> None:
+        """Show what became of a message at one target."""
+        self.view.message(
+            self.table.name(event.source),
+            event.topic.decode("utf-8", "replace"),
+            None if event.route is None else self.table.name(event.route.target),
+            event.payload,
+            outcome=event.outcome,
+            reason=event.reason or None,
+        )
+
+    def unrouted(self, event: Unrouted) -> None:
+        """Warn, once for each source and topic, that nobody gets these messages."""
+        topic = event.topic.decode("utf-8", "replace")
+        row = self.table.nearest_row(event.source, topic)
+        hint = "the group has no subscription"
+        if row is not None:
+            hint = (
+                f"nearest is subscription {row['id']!r} ({row['source']} -> {row['target']}), but "
+                f"{row['why']}"
+            )
+        source = self.table.name(event.source)
+        _routing.warning(
+            "no subscription routes topic %r from %r; dropped. %s", topic, source, hint
+        )
+
+    def finished(self, event: Finished) -> None:
+        """Log an outcome that nobody else tells, and show invocations."""
+        item = event.item
+        number = request_id(self.boot, item.id)
+        if event.outcome in (Outcome.UNHANDLED, Outcome.TIMEOUT):
+            what = (
+                f"message on {item.topic.decode('utf-8', 'replace')!r}"
+                if item.kind == Kind.MESSAGE
+                else "invocation"
+            )
+            text = f"{what} {number} ended {event.outcome.value}: {message_of(event.document)}"
+            self.logs[event.endpoint].write("ERROR", "greengrass", text)
+        if item.kind == Kind.INVOKE:
+            started = item.started_at if item.started_at is not None else item.queued_at
+            self.view.invocation(
+                self.table.name(item.source),
+                self.table.name(event.endpoint),
+                number,
+                outcome=event.outcome.value,
+                duration_ms=round((event.now - started) * 1000, 3),
+            )

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Drives the router machine: moves frames between sockets and the machine, and fires its deadlines.
+
+`RouterDriver` is the only owner of the machine.  Other parts of the core connect peers, send frames
+in the name of in-core endpoints (`send`, `call`), and hear events by the handlers they set.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, TypeVar
+
+from greengrass_sdk._native import Flag, Frame, Kind
+from greengrass_sdk._native._py.router.events import (
+    CutOff,
+    Send,
+    Tapped,
+)
+from greengrass_sdk._native._py.router.state import CORE
+from greengrass_sdk.core.router.transport import Transport
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable
+
+    from greengrass_sdk._native._py.router.events import Output
+    from greengrass_sdk._native._py.router.machine import Router
+    from greengrass_sdk.core.ports import Connection
+
+__all__ = ["RouterDriver"]
+
+log = logging.getLogger(__name__)
+
+_E = TypeVar("_E")
+
+
+class RouterDriver:
+    """The router machine in the core's event loop."""
+
+    def __init__(self, machine: Router, loop: asyncio.AbstractEventLoop) -> None:
+        self.machine = machine
+        self._loop = loop
+        self._transports: dict[int, Transport] = {}
+        self._connections: dict[int, Connection] = {}
+        self._services: dict[int, Callable[[Send], None]] = {}
+        self._calls: dict[int, asyncio.Future[Send]] = {}
+        self._handlers: dict[type, Callable[[Output], None]] = {}
+        self._taps: list[Callable[[Tapped], None]] = []
+        self._last_peer = CORE
+        self._last_call = 0
+        self._running = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    # Wiring.
+
+    def on(self, event: type[_E], handler: Callable[[_E], None]) -> None:
+        """Send outputs of the type `event` to `handler`; each type has one handler."""
+        self._handlers[event] = handler  # type: ignore[assignment]  # keyed by its own type
+
+    def serve(self, endpoint: int, receive: Callable[[Send], None]) -> None:
+        """Hand the messages for an in-core endpoint to `receive`."""
+        self.machine.define_service(endpoint)
+        self._services[endpoint] = receive
+
+    def watch(self, watcher: Callable[[Tapped], None]) -> Callable[[], None]:
+        """Turn the tap on for `watcher`; the returned call ends it."""
+        self._taps.append(watcher)
+        self.machine.tap = True
+
+        def unwatch() -> None:
+            self._taps.remove(watcher)
+            self.machine.tap = bool(self._taps)
+
+        return unwatch
+
+    # Peers.
+
+    def connect(self, sock: socket.socket, connection: Connection) -> int:
+        """Take over a connected socket and return its peer number."""
+        self._last_peer += 1
+        number = self._last_peer
+        self._connections[number] = connection
+        self._transports[number] = Transport(
+            number,
+            sock,
+            self._loop,
+            on_frames=self._frames,
+            on_broken=self._broken,
+            on_eof=self._eof,
+            on_held=self._held,
+        )
+        return number
+
+    def attach(self, peer: int, endpoint: int) -> None:
+        """Let a connected client speak for `endpoint`."""
+        self.machine.attach(peer, endpoint)
+
+    def attach_worker(self, peer: int, endpoint: int) -> None:
+        """Let a connected worker serve the function `endpoint`."""
+        self.machine.attach_worker(peer, endpoint, self._loop.time())
+        self.run()
+
+    def worker_failed(self, endpoint: int, document: bytes) -> None:
+        """Say that a worker that the router asked for could not be started."""
+        self.machine.worker_failed(endpoint, document, self._loop.time())
+        self.run()
+
+    def disconnect(self, peer: int, document: bytes = b"") -> None:
+        """Receive what the peer still wrote, then forget it; `document` ends its running item."""
+        transport = self._transports.get(peer)
+        if transport is not None:
+            transport.read_all()
+            transport.close()
+        self._transports.pop(peer, None)
+        self._connections.pop(peer, None)
+        self.machine.detach(peer, document, self._loop.time())
+        self.run()
+
+    def is_busy(self, peer: int) -> bool:
+        """Return whether a worker holds an item."""
+        return self.machine.is_busy(peer)
+
+    def reply(self, frame: Send) -> None:
+        """Send a frame to a peer past the machine: control answers."""
+        transport = self._transports.get(frame.peer)
+        if transport is not None:
+            transport.put(frame)
+            transport.flush()
+
+    # In-core senders.
+
+    def send(self, frame: Frame) -> None:
+        """Publish in the name of an in-core endpoint."""
+        self.machine.receive(CORE, frame, self._loop.time())
+        self.run()
+
+    def traced(self, frame: Frame) -> list[Tapped]:
+        """Publish as `send` does, and return what became of the message at each target."""
+        self.run()
+        seen: list[Tapped] = []
+        unwatch = self.watch(seen.append)
+        try:
+            self.send(frame)
+        finally:
+            unwatch()
+        return [
+            tapped
+            for tapped in seen
+            if tapped.source == frame.endpoint and tapped.topic == frame.topic
+        ]
+
+    async def call(
+        self, endpoint: int, function: bytes, context: bytes, payload: bytes, *, event: bool
+    ) -> Send:
+        """Invoke in the name of an in-core endpoint; the answer is a RESULT or a VERDICT."""
+        self._last_call += 1
+        number = self._last_call
+        answer: asyncio.Future[Send] = self._loop.create_future()
+        self._calls[number] = answer
+        flags = Flag.EVENT if event else 0
+        try:
+            self.send(Frame(Kind.INVOKE, flags, endpoint, number, function, context, payload))
+            return await answer
+        finally:
+            del self._calls[number]
+
+    # The machine's turn.
+
+    def run(self) -> None:
+        """Step the machine until it has nothing more to say, then send all frames."""
+        if self._running:
+            return  # the loop below will see what was added
+        self._running = True
+        touched: set[int] = set()
+        try:
+            while outputs := self.machine.step(self._loop.time()):
+                for output in outputs:
+                    if isinstance(output, Send):
+                        self._put(output, touched)
+                    else:
+                        self._tell(output)
+        finally:
+            self._running = False
+        for number in touched:
+            transport = self._transports.get(number)
+            if transport is not None:
+                transport.flush()
+        self._arm()
+
+    def close(self) -> None:
+        """Close all transports."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for transport in self._transports.values():
+            transport.close()
+        self._transports.clear()
+        for answer in self._calls.values():
+            answer.cancel()
+
+    def _put(self, output: Send, touched: set[int]) -> None:
+        if output.peer == CORE:
+            self._to_core(output)
+            return
+        transport = self._transports.get(output.peer)
+        if transport is not None:
+            transport.put(output)
+            touched.add(output.peer)
+
+    def _to_core(self, output: Send) -> None:
+        if output.kind == Kind.MESSAGE:
+            self._services[output.endpoint](output)
+            return
+        answer = self._calls.get(output.id)
+        if answer is not None and not answer.done():
+            answer.set_result(output)
+
+    def _tell(self, output: Output) -> None:
+        if isinstance(output, Tapped):
+            for watcher in list(self._taps):
+                watcher(output)
+            return
+        if isinstance(output, CutOff):
+            self._disconnect_cut(output)
+            return
+        handler = self._handlers.get(type(output))
+        if handler is not None:
+            handler(output)
+
+    def _disconnect_cut(self, output: CutOff) -> None:
+        transport = self._transports.pop(output.peer, None)
+        connection = self._connections.pop(output.peer, None)
+        if transport is not None:
+            transport.close()
+        if connection is not None:
+            log.warning("peer %d was cut off: it %s", output.peer, output.reason)
+            connection.cut(output.reason)
+
+    def _frames(self, transport: Transport, frames: list[Frame]) -> None:
+        now = self._loop.time()
+        connection = self._connections[transport.number]
+        for frame in frames:
+            if transport.closed:
+                return  # cut off by a frame before
+            if frame.kind == Kind.CONTROL:
+                connection.control(frame)
+            else:
+                self.machine.receive(transport.number, frame, now)
+        self.run()
+
+    def _broken(self, transport: Transport, reason: str) -> None:
+        self.machine.cut(transport.number, reason, self._loop.time())
+        self.run()
+
+    def _eof(self, transport: Transport) -> None:
+        self.machine.close(transport.number)
+        self._connections[transport.number].ended()
+
+    def _held(self, transport: Transport, held: bool) -> None:  # noqa: FBT001  # a callback
+        self.machine.hold(transport.number, held=held)
+        self._loop.call_soon(self.run)
+
+    def _arm(self) -> None:
+        deadline = self.machine.next_deadline()
+        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_at(deadline, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        self.run()

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The subscription table, compiled: from a group's rows to numbers that the router machine routes by.
+
+Every address of a group gets one endpoint number; a row (source, subject, target) becomes one
+`Route`, its row number an entry of the topic index.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from greengrass_sdk._native import TopicIndex
+from greengrass_sdk._native._py.router.state import FunctionRules, Route
+from greengrass_sdk.errors import InvalidInputError
+from greengrass_sdk.model import limits
+from greengrass_sdk.model.arn import CLOUD, SHADOW_SERVICE
+from greengrass_sdk.model.topic import matches
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from greengrass_sdk._native import _abc
+    from greengrass_sdk._native._py.router.machine import Router
+    from greengrass_sdk.model.group import Device, Group, LocalClient
+    from greengrass_sdk.model.subscription import Subscription
+
+__all__ = ["TOOL", "Nearest", "Table"]
+
+TOOL = "tool"
+"""Address of the commands of the core's owner, as the caller of an invocation."""
+
+
+@frozen
+class Nearest:
+    """The row that comes closest to routing a message, and what it lacks."""
+
+    subscription: Subscription
+    why: str
+
+
+@frozen
+class Table:
+    """
+    Endpoints and rows of one group.
+
+    Attributes:
+        numbers: Endpoint number of each address.
+        addresses: The reverse of `numbers`.
+        routes: One for each subscription, in the order of the group file.
+    """
+
+    group: Group
+    numbers: dict[str, int] = field(init=False)
+    addresses: dict[int, str] = field(init=False)
+    routes: list[Route] = field(init=False)
+    index: _abc.TopicIndex = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        group = self.group
+        members = [*group.functions, *group.devices, *group.clients]
+        addresses = [TOOL, CLOUD, SHADOW_SERVICE, *(group.address(name) for name in members)]
+        for row in group.subscriptions:
+            addresses += [row.source, row.target]
+        numbers = {address: n for n, address in enumerate(dict.fromkeys(addresses), start=1)}
+        index = TopicIndex()
+        routes = []
+        for number, row in enumerate(group.subscriptions):
+            index.add(numbers[row.source], row.subject.encode(), number)
+            routes.append(Route(row.id, numbers[row.target]))
+        object.__setattr__(self, "numbers", numbers)
+        object.__setattr__(self, "addresses", {n: address for address, n in numbers.items()})
+        object.__setattr__(self, "routes", routes)
+        object.__setattr__(self, "index", index)
+
+    def install(self, machine: Router) -> None:
+        """Define every function, device and client with the router machine, and its routes."""
+        group = self.group
+        for function in group.functions.values():
+            unqualified = function.arn.rpartition(":")[0]
+            version = f":{function.version}"
+            names = (function.name, function.name + version, unqualified, function.arn)
+            rules = FunctionRules(
+                function.pinned,
+                function.timeout_s,
+                function.workers_limit,
+                function.idle_s,
+                function.queue_items,
+                function.queue_bytes,
+            )
+            machine.define_function(self.numbers[function.arn], rules, map(str.encode, names))
+        members: list[Device | LocalClient] = [*group.devices.values(), *group.clients.values()]
+        for member in members:
+            machine.define_peer_target(
+                self.numbers[member.arn],
+                queue_items=limits.QUEUE_ITEMS,
+                queue_bytes=limits.QUEUE_BYTES,
+            )
+        machine.define_peer_target(self.numbers[SHADOW_SERVICE], queue_items=0, queue_bytes=0)
+        machine.install_routes(self.index, self.routes)
+
+    def number(self, name_or_address: str) -> int:
+        """Return the endpoint number of a name or address; KeyError if the group has none such."""
+        return self.numbers[self.group.address(name_or_address)]
+
+    def name(self, endpoint: int) -> str:
+        """Return the short name of an endpoint, for people."""
+        address = self.addresses[endpoint]
+        return address if address == TOOL else self.group.name_of(address)
+
+    def sender(self, name: str) -> int:
+        """
+        Return the endpoint that a tool may publish as: the cloud or a device.
+
+        Raises:
+            InvalidInputError: The group has none such, or it is a function or client, which publish
+                for themselves.
+        """
+        address = self.group.address(name)
+        devices = self.group.devices
+        if address != CLOUD and address not in {device.arn for device in devices.values()}:
+            allowed = ", ".join([CLOUD, *devices])
+            raise InvalidInputError(
+                f"cannot publish as {name!r}, only as the cloud or a device ({allowed})"
+            )
+        return self.numbers[address]
+
+    def nearest_row(self, source: int, topic: str) -> dict[str, str] | None:
+        """Return the row that almost routes `topic`, with names, and `why` it does not."""
+        nearest = self.nearest(source, topic)
+        if nearest is None:
+            return None
+        row = nearest.subscription
+        return {
+            "id": row.id,
+            "source": self.group.name_of(row.source),
+            "subject": row.subject,
+            "target": self.group.name_of(row.target),
+            "why": nearest.why,
+        }
+
+    def subscription(self, route: Route) -> Subscription:
+        """Return the row that `route` was compiled from."""
+        return next(row for row in self.group.subscriptions if row.id == route.id)
+
+    def nearest(self, source: int, topic: str) -> Nearest | None:
+        """
+        Return the row that almost routes `topic` from `source`.
+
+        A row whose subject matches but whose source is another one comes first, because a wrong
+        source is the commonest mistake; then the row of this source with the most similar subject.
+        """
+        rows = self.group.subscriptions
+        for row in rows:
+            if matches(row.subject, topic):
+                return Nearest(row, f"its source is {self.group.name_of(row.source)!r}")
+        own = [row for row in rows if self.numbers[row.source] == source]
+        similar = _most_similar(own or rows, topic)
+        return None if similar is None else Nearest(similar, f"its subject is {similar.subject!r}")
+
+
+def _most_similar(rows: Sequence[Subscription], topic: str) -> Subscription | None:
+    def similarity(row: Subscription) -> float:
+        return difflib.SequenceMatcher(None, row.subject, topic).ratio()
+
+    return max(rows, key=similarity, default=None)
