@@ -481,7 +481,7 @@ class NativeError(GreengrassError):
 
 
 def error_classes() -> list[type[GreengrassError]]:
-    """Return every class of the tree, parents before their children, in the order of this module."""
+    """Return every class of the tree, parents before their children."""
     return [
         value
         for value in globals().values()
