@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from greengrass_sdk._native._py.frames import Frame
 
-__all__ = ["FrameDecoder", "TopicIndex"]
+__all__ = ["Channel", "FrameDecoder", "TopicIndex"]
 
 
 class FrameDecoder(Protocol):
@@ -74,3 +76,145 @@ class TopicIndex(Protocol):
         Raises:
             InvalidInputError: The topic is longer than MAX_TOPIC.
         """
+
+
+class Channel(Protocol):
+    """
+    The frames of one peer, both ways; what a worker, a client and a tool hold of their connection.
+
+    Every method may be called from any thread, and from a signal handler. An exception that a
+    signal handler raises in the middle of one leaves the channel as if the call had not been made,
+    or had been completed. Every method but `close` raises CoreUnavailableError once the connection
+    is gone, closed, or inherited over a fork; what arrived before the core ended it can still be
+    received. Times are seconds of CLOCK_MONOTONIC; None waits for ever.
+    """
+
+    def send(
+        self,
+        kind: int,
+        flags: int = 0,
+        endpoint: int = 0,
+        id: int = 0,
+        topic: bytes = b"",
+        context: bytes | bytearray | memoryview = b"",
+        payload: bytes | bytearray | memoryview = b"",
+        *,
+        timeout_s: float | None = None,
+    ) -> None:
+        """
+        Send one frame; block while the core does not take it.
+
+        Raises:
+            LocalProtocolError: The frame breaks the format.
+            RequestTimeoutError: The core did not take it in time. If it took a part, the next frame
+                that is sent completes it.
+        """
+
+    def call(
+        self,
+        kind: int,
+        flags: int = 0,
+        endpoint: int = 0,
+        topic: bytes = b"",
+        context: bytes | bytearray | memoryview = b"",
+        payload: bytes | bytearray | memoryview = b"",
+        timeout_s: float | None = None,
+    ) -> Frame:
+        """
+        Send one frame under a fresh number and return its answer: a RESULT, VERDICT or CONTROL.
+
+        Raises:
+            RequestTimeoutError: No answer in time; a late one is dropped.
+        """
+
+    def begin(
+        self,
+        kind: int,
+        flags: int = 0,
+        endpoint: int = 0,
+        topic: bytes = b"",
+        context: bytes | bytearray | memoryview = b"",
+        payload: bytes | bytearray | memoryview = b"",
+    ) -> int:
+        """Send one frame under a fresh number and return that; `finish` gets the answer."""
+
+    def finish(self, number: int, timeout_s: float | None = None) -> Frame:
+        """
+        Return the answer to `begin`. The number is used up, whatever happens.
+
+        Raises:
+            KeyError: The number is not, or no longer, under way.
+            RequestTimeoutError: No answer in time; a late one is dropped.
+        """
+
+    def submit(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        topic: bytes,
+        context: bytes | bytearray | memoryview,
+        payload: bytes | bytearray | memoryview,
+        callback: Callable[[Frame | BaseException], object],
+    ) -> int:
+        """
+        Send one frame under a fresh number without blocking and return the number.
+
+        `callback` gets the answer, or the error when none will come, on a thread of the channel. It
+        must be quick, and bear to be called once more than expected after `cancel`.
+        """
+
+    def post(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        id: int,
+        topic: bytes,
+        context: bytes | bytearray | memoryview,
+        payload: bytes | bytearray | memoryview,
+        callback: Callable[[BaseException | None], object],
+    ) -> bool:
+        """
+        Send one frame without blocking and return whether the core has taken it.
+
+        If not, `callback` is called on a thread of the channel when it has, or never will.
+        """
+
+    def take(self, callback: Callable[[Frame | BaseException], object]) -> int:
+        """
+        Have the next frame that is no answer given to `callback`, on a thread of the channel.
+
+        Returns a number for `cancel`. A callback that can no longer use the frame returns it by
+        `untake`.
+        """
+
+    def untake(self, frame: Frame) -> None:
+        """Put a frame back in front of the others."""
+
+    def cancel(self, number: int) -> None:
+        """Forget a number of `begin`, `submit` or `take`; unknown ones are ignored."""
+
+    def receive(self, timeout_s: float | None = None) -> Frame | None:
+        """Return the next frame that is no answer, or None when none came in time."""
+
+    def receive_batch(self, max_bytes: int, timeout_s: float | None = None) -> list[Frame]:
+        """
+        Return the frames that have arrived; block until there is one.
+
+        At least one, then no more than `max_bytes` of payload; empty when none came in time.
+        """
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is gone, for whatever reason."""
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were dropped because nobody received them, while calls were answered."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable when something arrives; for polling only."""
+
+    def close(self) -> None:
+        """End the connection. Calls under way raise CoreUnavailableError. May be called twice."""

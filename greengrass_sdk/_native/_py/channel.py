@@ -184,7 +184,7 @@ class StreamChannel:
     # Receiving
 
     def receive(self, timeout_s: float | None = None) -> Frame | None:
-        frames = self.receive_batch(0, timeout_s)
+        frames = self.receive_batch(-1, timeout_s)
         return frames[0] if frames else None
 
     def receive_batch(self, max_bytes: int, timeout_s: float | None = None) -> list[Frame]:

@@ -68,9 +68,9 @@ class Waiter:
         self.bell.acquire()
 
     def notify(self) -> None:
-        try:
+        try:  # noqa: SIM105 - on the path of every answer
             self.bell.release()
-        except RuntimeError:  # noqa: SIM105 - on the path of every answer
+        except RuntimeError:
             pass  # it was told before and has not looked yet
 
 
@@ -126,8 +126,8 @@ class Exchange:
     """
     One connection and everybody who waits for it. `lock` guards all of it.
 
-    `inbox` holds the frames that are no answers; `receivers` are told of them, and `takers` get them
-    by callback. `due` holds the answered calls that have a callback. `pump` makes the callbacks.
+    `inbox` holds the frames that are no answers; `receivers` are told of them, `takers` get them by
+    callback. `due` holds the answered calls that have a callback. `pump` makes the callbacks.
     """
 
     __slots__ = (

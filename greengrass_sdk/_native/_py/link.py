@@ -154,8 +154,8 @@ class Link:
         """
         Take what has arrived, without blocking; return the frames that nobody was given yet.
 
-        The caller removes each frame when it is handed out; what it leaves comes again. Once the peer
-        is gone, `eof` is set, and `failure` if it broke the rules.
+        The caller removes each frame when it is handed out; what it leaves comes again. Once the
+        peer is gone, `eof` is set, and `failure` if it broke the rules.
         """
         inflow = self._inflow
         if inflow.ready or self.eof:
@@ -205,9 +205,9 @@ class Link:
 
     def shut(self) -> None:
         """End the connection in both directions; every thread that waits for it wakes up."""
-        try:
+        try:  # noqa: SIM105 - contextlib is not worth its import here
             self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:  # noqa: SIM105 - contextlib is not worth its import here
+        except OSError:
             pass  # the peer was faster
 
 

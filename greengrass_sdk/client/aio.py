@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client for asyncio: the names of `Client` as coroutines, over the same channel."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from greengrass_sdk._native import Frame, Kind
+from greengrass_sdk.client._client import RECEIVE_BYTES, Connection
+from greengrass_sdk.client.requests import (
+    VERDICT_S,
+    Invocation,
+    Publication,
+    is_message,
+    message,
+    timed_out,
+)
+from greengrass_sdk.errors import RequestTimeoutError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from greengrass_sdk.client.payloads import ClientContext, Payload
+    from greengrass_sdk.client.results import InvokeResult, Message
+    from greengrass_sdk.client.session import Session
+
+__all__ = ["AsyncClient"]
+
+_T = TypeVar("_T")
+
+
+class AsyncClient:
+    """
+    `Client` for asyncio. Works in any running loop, also inside a handler with `asyncio.run`.
+
+    One client may serve several loops. Arguments, results and errors are those of `Client`; a
+    coroutine that is cancelled stops waiting, what it sent stays sent.
+    """
+
+    __slots__ = ("__weakref__", "_connection")
+
+    def __init__(
+        self, *, root: str | os.PathLike[str] | None = None, name: str | None = None
+    ) -> None:
+        self._connection = Connection(root, name)
+
+    async def publish(
+        self, topic: str, payload: Payload, *, queue_full_policy: str = "BestEffort"
+    ) -> None:
+        """Publish a message; see `Client.publish`. Waits, without blocking the loop, if need be."""
+        session = await self._session()
+        publication = Publication(session, topic, payload, queue_full_policy)
+        head = (Kind.PUBLISH, publication.flags, session.endpoint)
+        body = (publication.topic, b"", publication.payload)
+        if publication.answered:
+            publication.finish(await _call(session, head, body, VERDICT_S))
+            return
+        written = _Slot[None]()
+        if not session.channel.post(*head, 0, *body, written.deliver):
+            await written.future
+
+    async def invoke(
+        self,
+        function: str,
+        payload: Payload = b"",
+        *,
+        qualifier: str | None = None,
+        client_context: ClientContext = None,
+        timeout_s: float | None = None,
+    ) -> InvokeResult:
+        """Invoke a function and wait for its result; see `Client.invoke`."""
+        session = await self._session()
+        call = Invocation(session, function, payload, qualifier, client_context)
+        head = (Kind.INVOKE, call.flags, session.endpoint)
+        body = (call.topic, call.context, call.payload)
+        try:
+            answer = await _call(session, head, body, timeout_s)
+        except RequestTimeoutError as error:
+            raise timed_out(f"invoke {call.function!r}", error.timeout_s or 0.0) from error
+        return call.finish(answer)
+
+    async def invoke_async(
+        self,
+        function: str,
+        payload: Payload = b"",
+        *,
+        qualifier: str | None = None,
+        client_context: ClientContext = None,
+    ) -> str:
+        """Invoke a function without its result and return the request id; see `Client`."""
+        session = await self._session()
+        call = Invocation(session, function, payload, qualifier, client_context, event=True)
+        head = (Kind.INVOKE, call.flags, session.endpoint)
+        body = (call.topic, call.context, call.payload)
+        return call.accept(await _call(session, head, body, VERDICT_S))
+
+    async def receive(self, timeout_s: float | None = None) -> Message:
+        """Return the next message that a subscription brings here; see `Client.receive`."""
+        session = await self._session(receiving=True)
+        try:
+            async with asyncio.timeout(timeout_s) as deadline:
+                while True:
+                    frame = await _take(session)
+                    if is_message(frame):
+                        return message(frame)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise RequestTimeoutError(
+                f"no message came within {timeout_s:g} s", timeout_s=timeout_s
+            ) from error
+
+    async def receive_many(
+        self, max_bytes: int = RECEIVE_BYTES, *, timeout_s: float | None = None
+    ) -> list[Message]:
+        """Return the messages that have arrived, at least one; see `Client.receive_many`."""
+        found = [await self.receive(timeout_s)]
+        left = max_bytes - len(found[0].payload)
+        if left > 0:
+            channel = self._connection.receiving().channel
+            batch = channel.receive_batch(left, 0.0)
+            if batch and len(batch[0].payload) > left:
+                channel.untake(batch.pop(0))
+            found += [message(frame) for frame in batch if is_message(frame)]
+        return found
+
+    async def _session(self, *, receiving: bool = False) -> Session:
+        """Return the session; connecting may take a moment, so a thread does it."""
+        connection = self._connection
+        get = connection.receiving if receiving else connection.session
+        return get() if connection.ready else await asyncio.to_thread(get)
+
+    async def close(self) -> None:
+        """End the connection, unless it is that of the function; may be called twice."""
+        self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            connection.warn_if_open(self)
+
+
+class _Slot(Generic[_T]):
+    """A future that a thread of the channel fills; what comes too late goes to `lost`."""
+
+    __slots__ = ("_loop", "_lost", "future")
+
+    def __init__(self, lost: Callable[[_T], object] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lost = lost
+        self.future: asyncio.Future[_T] = self._loop.create_future()
+
+    def deliver(self, value: _T | BaseException) -> None:
+        """Fill the future, from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._set, value)
+        except RuntimeError:  # the loop was closed meanwhile
+            self._lose(value)
+
+    def _set(self, value: _T | BaseException) -> None:
+        if self.future.done():
+            self._lose(value)
+        elif isinstance(value, BaseException):
+            self.future.set_exception(value)
+        else:
+            self.future.set_result(value)
+
+    def abandon(self) -> None:
+        """Lose what came in the very moment in which the waiting was cancelled."""
+        future = self.future
+        if not future.cancel() and not future.cancelled() and future.exception() is None:
+            self._lose(future.result())
+
+    def _lose(self, value: _T | BaseException) -> None:
+        if self._lost is not None and not isinstance(value, BaseException):
+            self._lost(value)
+
+
+async def _call(
+    session: Session,
+    head: tuple[int, int, int],
+    body: tuple[bytes, bytes, bytes | memoryview],
+    timeout_s: float | None,
+) -> Frame:
+    """Send one frame and return its answer."""
+    slot = _Slot[Frame]()
+    number = session.channel.submit(*head, *body, slot.deliver)
+    try:
+        async with asyncio.timeout(timeout_s) as deadline:
+            return await slot.future
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise RequestTimeoutError(
+            f"the core gave no answer within {timeout_s:g} s", timeout_s=timeout_s
+        ) from error
+    finally:
+        session.channel.cancel(number)
+
+
+async def _take(session: Session) -> Frame:
+    """Return the next frame that is no answer; cancelled, it leaves the frame for the next."""
+    channel = session.channel
+    frame = channel.receive(0.0)
+    if frame is not None:
+        return frame
+    slot = _Slot[Frame](channel.untake)
+    number = channel.take(slot.deliver)
+    try:
+        return await slot.future
+    except BaseException:
+        channel.cancel(number)
+        slot.abandon()
+        raise

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+From arguments to frames, and from frames to results or errors; the same for both clients.
+
+Nothing here sends or waits.
+"""
+
+from __future__ import annotations
+
+from greengrass_sdk._native import Flag, Kind, Status, request_id
+from greengrass_sdk.client.payloads import check_size, encode_context, encode_payload
+from greengrass_sdk.client.results import InvokeResult, Message
+from greengrass_sdk.errors import (
+    AuthorizationError,
+    CoreUnavailableError,
+    FunctionError,
+    FunctionHandledError,
+    FunctionNotFoundError,
+    FunctionTimeoutError,
+    FunctionUnhandledError,
+    GreengrassError,
+    InvalidInputError,
+    LimitExceededError,
+    NoSubscriptionError,
+    QueueFullError,
+    RemoteProtocolError,
+    RequestTimeoutError,
+)
+from greengrass_sdk.model.arn import parse_lambda_arn
+from greengrass_sdk.model.topic import check_topic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from greengrass_sdk._native import Frame
+    from greengrass_sdk.client.payloads import ClientContext, Payload
+    from greengrass_sdk.client.session import Session
+
+__all__ = [
+    "VERDICT_S",
+    "Invocation",
+    "Publication",
+    "function_address",
+    "is_message",
+    "message",
+    "timed_out",
+]
+
+# The core gives its verdict at once; after this long it hangs.
+VERDICT_S = 60.0
+
+
+class Publication:
+    """A publish: checked, encoded, and what its verdict means."""
+
+    __slots__ = ("_session", "_topic", "flags", "payload", "topic")
+
+    def __init__(
+        self, session: Session, topic: str, payload: Payload, queue_full_policy: str
+    ) -> None:
+        self._session = session
+        self._topic = topic
+        self.topic = check_topic(topic)
+        self.payload = encode_payload(payload)
+        limit = session.topic_payload_bytes
+        check_size(len(self.payload), limit, f"message for topic {topic!r}", "topic_payload_bytes")
+        if queue_full_policy == "AllOrException":
+            self.flags = Flag.ALL_OR_EXCEPTION | Flag.ANSWER
+        elif queue_full_policy in ("BestEffort", ""):
+            self.flags = Flag.ANSWER if session.strict else 0
+        else:
+            raise InvalidInputError(
+                f"queue_full_policy is {queue_full_policy!r};"
+                " it must be 'BestEffort' or 'AllOrException'"
+            )
+
+    @property
+    def answered(self) -> bool:
+        """Whether the core gives a verdict."""
+        return bool(self.flags & Flag.ANSWER)
+
+    def finish(self, answer: Frame) -> None:
+        """Return if the verdict is good, else raise what it says."""
+        if answer.kind != Kind.VERDICT:
+            raise _unexpected("a publish", answer)
+        if answer.flags != Status.OK:
+            raise _refusal(
+                answer, f"publish to {self._topic!r}", self._session.identity, topic=self._topic
+            )
+
+
+class Invocation:
+    """An invocation: checked, encoded, and what its answer means."""
+
+    __slots__ = ("_session", "context", "flags", "function", "payload", "topic")
+
+    def __init__(
+        self,
+        session: Session,
+        function: str,
+        payload: Payload,
+        qualifier: str | None,
+        client_context: ClientContext,
+        *,
+        event: bool = False,
+    ) -> None:
+        self._session = session
+        self.function = function_address(function, qualifier)
+        self.topic = self.function.encode()
+        self.context = encode_context(client_context)
+        self.payload = encode_payload(payload)
+        self.flags = Flag.EVENT if event else 0
+        limit = session.invoke_payload_bytes
+        check_size(
+            len(self.payload), limit, f"payload for function {function!r}", "invoke_payload_bytes"
+        )
+
+    def finish(self, answer: Frame) -> InvokeResult:
+        """Return the result, or raise how the invocation ended."""
+        if answer.kind == Kind.VERDICT and answer.flags != Status.OK:
+            raise _refusal(answer, f"invoke {self.function!r}", self.function)
+        if answer.kind != Kind.RESULT:
+            raise _unexpected("an invocation", answer)
+        identifier = self._request_id(answer)
+        if answer.flags:
+            raise _function_error(answer, self.function, identifier)
+        return InvokeResult(answer.payload, identifier)
+
+    def accept(self, answer: Frame) -> str:
+        """Return the request id of an event, or raise why it was refused."""
+        if answer.kind != Kind.VERDICT:
+            raise _unexpected("an event", answer)
+        if answer.flags != Status.OK:
+            raise _refusal(answer, f"invoke {self.function!r}", self.function)
+        return self._request_id(answer)
+
+    def _request_id(self, answer: Frame) -> str:
+        if len(answer.context) != 8:
+            raise RemoteProtocolError(
+                f"the core's answer has a work id of {len(answer.context)} bytes, it must have 8"
+            )
+        return request_id(self._session.boot, int.from_bytes(answer.context, "little"))
+
+
+def function_address(function: str, qualifier: str | None = None) -> str:
+    """
+    Return what names the function to the core: `NAME`, `NAME:QUALIFIER` or an ARN.
+
+    Args:
+        function: A name of the group file, or an ARN with or without qualifier.
+        qualifier: The version; if the ARN has one, it must be the same.
+
+    Raises:
+        InvalidInputError: The name or ARN is malformed, or two qualifiers differ.
+    """
+    if not function or not isinstance(function, str):
+        raise InvalidInputError(f"function must be a name or an ARN, not {function!r}")
+    if function.startswith("arn:"):
+        arn = parse_lambda_arn(function)
+        if qualifier and arn.qualifier and arn.qualifier != qualifier:
+            raise InvalidInputError(
+                f"qualifier {qualifier!r} is not that of the function, {function!r}"
+            )
+        address = f"{arn.unqualified}:{arn.qualifier or qualifier or ''}".removesuffix(":")
+    else:
+        address = f"{function}:{qualifier}" if qualifier else function
+    try:
+        if len(address.encode()) <= 512:
+            return address
+    except UnicodeEncodeError:
+        pass
+    raise InvalidInputError(f"function {function[:80]!r} is no name of a function")
+
+
+def is_message(frame: Frame) -> bool:
+    """Whether a frame that was received is a message; a newer core may send other things."""
+    return frame.kind == Kind.MESSAGE
+
+
+def message(frame: Frame) -> Message:
+    """Return the message in a frame."""
+    return Message(frame.topic.decode("utf-8", "replace"), frame.payload)
+
+
+def timed_out(what: str, timeout_s: float) -> RequestTimeoutError:
+    """Return the error for an answer that did not come in time."""
+    return RequestTimeoutError(f"{what}: no answer within {timeout_s:g} s", timeout_s=timeout_s)
+
+
+def _refusal(
+    answer: Frame, what: str, subject: str, *, topic: str | None = None
+) -> GreengrassError:
+    """Return the error that a verdict stands for, in the core's words if it has any."""
+    text = answer.payload.decode("utf-8", "replace")
+    status = answer.flags
+    said = text or f"cannot {what}: the core refused it with status {status}"
+    if status == Status.NOT_FOUND:
+        return FunctionNotFoundError(said, function=subject)
+    if status == Status.QUEUE_FULL:
+        return QueueFullError(said, target=None if topic is not None else subject)
+    if status == Status.NO_ROUTE:
+        return NoSubscriptionError(said, source=subject, topic=topic)
+    if status == Status.TOO_LARGE:
+        return LimitExceededError(said)
+    if status == Status.INVALID:
+        return InvalidInputError(said)
+    if status == Status.STOPPING:
+        return CoreUnavailableError(said)
+    if status == Status.DENIED:
+        return AuthorizationError(said)
+    return RemoteProtocolError(said)
+
+
+def _function_error(answer: Frame, function: str, identifier: str) -> FunctionError:
+    """Return how an invocation ended that did not end well."""
+    if answer.flags & Flag.TIMEOUT:
+        kind: type[FunctionError] = FunctionTimeoutError
+    elif answer.flags & Flag.UNHANDLED:
+        kind = FunctionUnhandledError
+    else:
+        kind = FunctionHandledError
+    text = f"function {function!r} failed: {_describe(answer.payload)}"
+    return kind(text, function=function, request_id=identifier, payload=answer.payload)
+
+
+def _describe(payload: bytes) -> str:
+    """Return the words of an error document, `errorType: errorMessage`."""
+    import json
+
+    try:
+        document = json.loads(payload)
+    except ValueError:
+        return payload[:200].decode("utf-8", "replace") or "no reason given"
+    if not isinstance(document, dict):
+        return str(document)[:200]
+    said = (document.get("errorType"), document.get("errorMessage"))
+    return ": ".join(str(part)[:1000] for part in said if part) or "no reason given"
+
+
+def _unexpected(what: str, answer: Frame) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"the core answered {what} with a frame of kind {answer.kind}, flags {answer.flags}"
+    )

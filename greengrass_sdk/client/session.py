@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A connection whose hello is done, and the one that a function's process was born with.
+
+The runtime adopts the session of its worker; every client in that process then shares it, and none
+of them closes it.
+"""
+
+from __future__ import annotations
+
+from greengrass_sdk.model.limits import INVOKE_PAYLOAD_BYTES, TOPIC_PAYLOAD_BYTES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from greengrass_sdk._native._abc import Channel
+
+__all__ = ["Session", "adopt", "current"]
+
+
+class Session:
+    """
+    A channel and what the core said about it.
+
+    `endpoint` and `identity` (an address) are who we are, `boot` makes request ids of numbers. The
+    limits are those of the group; `strict` groups want to know whether a publish was routed.
+    """
+
+    __slots__ = (
+        "boot",
+        "channel",
+        "endpoint",
+        "identity",
+        "invoke_payload_bytes",
+        "strict",
+        "topic_payload_bytes",
+    )
+
+    def __init__(
+        self,
+        channel: Channel,
+        endpoint: int,
+        boot: bytes,
+        identity: str,
+        limits: Mapping[str, int] | None = None,
+        *,
+        strict: bool | None = None,
+    ) -> None:
+        """Take `topic_payload_bytes`, `invoke_payload_bytes`, `strict` from `limits` if there."""
+        limits = {} if limits is None else limits
+        self.channel = channel
+        self.endpoint = endpoint
+        self.boot = boot
+        self.identity = identity
+        self.topic_payload_bytes = limits.get("topic_payload_bytes", TOPIC_PAYLOAD_BYTES)
+        self.invoke_payload_bytes = limits.get("invoke_payload_bytes", INVOKE_PAYLOAD_BYTES)
+        self.strict = bool(limits.get("strict", False)) if strict is None else strict
+
+    def __repr__(self) -> str:
+        return f"Session(identity={self.identity!r}, endpoint={self.endpoint})"
+
+
+_current: Session | None = None
+
+
+def adopt(session: Session | None) -> None:
+    """Make this the session of the process; None takes it back, for tests and for the end."""
+    global _current  # noqa: PLW0603 - a process is one function
+    _current = session
+
+
+def current() -> Session | None:
+    """Return the session that this process was born with, None outside functions."""
+    return _current
