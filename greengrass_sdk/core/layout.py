@@ -204,7 +204,7 @@ class Layout:
         except ConfigError:
             if self.write_dir is None or not self.root.is_dir():
                 raise
-            if not os.access(self.root, os.R_OK | os.X_OK):
+            if not _may(self.root, os.R_OK | os.X_OK):
                 raise
             return False
         if self.write_dir is not None:
@@ -405,10 +405,15 @@ def _make_folder(folder: Path, mode: int, what: str, *, parents: bool = False) -
             raise ConfigError(
                 f"{what} {folder} is not a folder; move the file away or choose another root"
             ) from None
-        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        if not _may(folder, os.R_OK | os.W_OK | os.X_OK):
             _refuse_folder(folder, what)
     except OSError as error:
         raise _trouble(what, folder, "create", error) from error
+
+
+def _may(folder: Path, bits: int) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(folder, bits, effective_ids=effective)
 
 
 def _refuse_folder(folder: Path, what: str) -> None:
@@ -416,7 +421,7 @@ def _refuse_folder(folder: Path, what: str) -> None:
     with suppress(OSError):
         if os.statvfs(folder).f_flag & os.ST_RDONLY:
             code = errno.EROFS
-    verb = "write to" if os.access(folder, os.R_OK | os.X_OK) else "read"
+    verb = "write to" if _may(folder, os.R_OK | os.X_OK) else "read"
     raise _trouble(what, folder, verb, OSError(code, os.strerror(code)))
 
 

@@ -62,7 +62,7 @@ class View:
             for event in held:
                 self._sink(event)
 
-    def message(  # noqa: PLR0917 - the keys of the event in their order
+    def message(
         self,
         source: str,
         subject: str,

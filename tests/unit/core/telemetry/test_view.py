@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""greengrass_sdk.core.telemetry.view: the events of `run --json`, exactly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from greengrass_sdk.core.telemetry.view import EVENTS_PER_S, View
+
+
+class Watch:
+    """A view whose time stands still until it is set."""
+
+    def __init__(self, *, started=True):
+        self.now_s = 100.0
+        self.events: list[dict[str, Any]] = []
+        self.view = View(self.events.append, clock=lambda: self.now_s, now_ms=lambda: 1234)
+        if started:
+            self.view.started("/root", 1)
+            self.events.clear()
+
+    def publish(self, count=1):
+        for _ in range(count):
+            self.view.message("a", "t", "b", b"", "delivered")
+
+    def kinds(self):
+        return [event["event"] for event in self.events]
+
+
+@pytest.fixture
+def watch():
+    return Watch()
+
+
+def test_started_is_the_first_event_whatever_happened_before():
+    watch = Watch(started=False)
+    watch.view.log(None, "INFO", "starting")
+    watch.view.function("hello", "starting", None, None)
+    assert [] == watch.events
+
+    watch.view.started("/greengrass", 42)
+
+    assert {
+        "event": "started",
+        "at_ms": 1234,
+        "schema": 1,
+        "root": "/greengrass",
+        "pid": 42,
+    } == watch.events[0]
+    assert ["started", "log", "function"] == watch.kinds()
+
+
+def test_a_delivered_message(watch):
+    watch.view.message("hello", "hello/world", "cloud", "Grüße".encode(), "delivered")
+
+    assert [
+        {
+            "event": "message",
+            "at_ms": 1234,
+            "source": "hello",
+            "subject": "hello/world",
+            "target": "cloud",
+            "payload": "Grüße",
+            "encoding": "utf-8",
+            "outcome": "delivered",
+            "reason": None,
+        }
+    ] == watch.events
+
+
+def test_a_message_that_no_row_matched(watch):
+    watch.view.message("hello", "x", None, b"", "dropped", "no row matches")
+
+    assert (None, "dropped", "no row matches") == (
+        watch.events[0]["target"],
+        watch.events[0]["outcome"],
+        watch.events[0]["reason"],
+    )
+
+
+def test_bytes_that_are_no_text_are_base64(watch):
+    watch.view.message("hello", "x", "y", b"\xff\x00", "delivered")
+
+    assert ("/wA=", "base64") == (watch.events[0]["payload"], watch.events[0]["encoding"])
+
+
+def test_an_invocation(watch):
+    watch.view.invocation("a", "b", "id", "ok", 1.5)
+
+    assert [
+        {
+            "event": "invocation",
+            "at_ms": 1234,
+            "caller": "a",
+            "function": "b",
+            "request_id": "id",
+            "outcome": "ok",
+            "duration_ms": 1.5,
+        }
+    ] == watch.events
+
+
+def test_a_function_and_a_log_record(watch):
+    watch.view.function("hello", "running", 7, None)
+    watch.view.log("hello", "INFO", "x")
+    watch.view.log(None, "ERROR", "y")
+
+    assert [
+        {
+            "event": "function",
+            "at_ms": 1234,
+            "function": "hello",
+            "state": "running",
+            "pid": 7,
+            "reason": None,
+        },
+        {"event": "log", "at_ms": 1234, "function": "hello", "level": "INFO", "message": "x"},
+        {"event": "log", "at_ms": 1234, "function": None, "level": "ERROR", "message": "y"},
+    ] == watch.events
+
+
+def test_every_event_can_be_json(watch):
+    watch.publish()
+    watch.view.log(None, "INFO", "a\udcffb")
+
+    assert [json.loads(json.dumps(event)) for event in watch.events] == watch.events
+
+
+# --- sampling
+
+
+def test_a_thousand_messages_at_once_are_all_shown(watch):
+    watch.publish(EVENTS_PER_S)
+
+    assert ["message"] * EVENTS_PER_S == watch.kinds()
+
+
+def test_more_are_skipped_and_counted_before_the_next_one(watch):
+    watch.publish(EVENTS_PER_S + 25)
+    watch.now_s += 0.001
+    watch.publish()
+
+    assert ["skipped", "message"] == watch.kinds()[EVENTS_PER_S:]
+    assert {"event": "skipped", "at_ms": 1234, "count": 25} == watch.events[EVENTS_PER_S]
+
+
+def test_a_steady_flood_is_thinned_evenly(watch):
+    watch.publish(EVENTS_PER_S)
+    watch.events.clear()
+
+    for _ in range(1000):  # one second of 10 000 messages a second
+        watch.now_s += 0.001
+        watch.publish(10)
+
+    shown = watch.kinds().count("message")
+    skipped = sum(event["count"] for event in watch.events if event["event"] == "skipped")
+    assert 990 <= shown <= 1000
+    watch.view.flush()
+    skipped = sum(event["count"] for event in watch.events if event["event"] == "skipped")
+    assert 10_000 == shown + skipped
+
+
+def test_flush_tells_what_is_missing_and_only_that(watch):
+    watch.view.flush()
+    assert [] == watch.events
+
+    watch.publish(EVENTS_PER_S + 3)
+    watch.view.flush()
+    watch.view.flush()
+
+    assert ["skipped"] == watch.kinds()[EVENTS_PER_S:]
+    assert 3 == watch.events[-1]["count"]
+
+
+def test_logs_and_functions_are_never_skipped(watch):
+    for _ in range(3 * EVENTS_PER_S):
+        watch.view.log("hello", "INFO", "x")
+        watch.view.function("hello", "idle", 1, None)
+
+    assert 6 * EVENTS_PER_S == len(watch.events)
+
+
+def test_messages_do_not_take_the_room_of_invocations(watch):
+    watch.publish(5 * EVENTS_PER_S)
+    watch.view.invocation("a", "b", "id", "ok", 1.0)
+
+    assert "invocation" == watch.kinds()[-1]
+
+
+def test_invocations_are_sampled_too(watch):
+    for _ in range(EVENTS_PER_S + 2):
+        watch.view.invocation("a", "b", "id", "ok", 1.0)
+    watch.view.flush()
+
+    assert 2 == watch.events[-1]["count"]
+
+
+def test_without_a_sink_nothing_is_done():
+    view = View(None, clock=lambda: 0.0, now_ms=lambda: 0)
+
+    view.log(None, "INFO", "x")
+    view.message("a", "t", "b", b"", "delivered")
+    view.started("/", 1)
+    view.flush()
+
+    assert not view.wanted
+    assert Watch().view.wanted
