@@ -154,10 +154,7 @@ def _print(output: Output, problems: list[Problem], warnings: list[Problem]) -> 
         for one in found:
             output.text(f"{output.paint(label + ':', style, 'bold')} {one}")
     counts = [_count(len(problems), "problem"), _count(len(warnings), "warning")]
-    if problems or warnings:
-        output.note(f"{counts[0]}, {counts[1]}")
-    else:
-        output.note("nothing to complain about")
+    output.text(", ".join(counts) if problems or warnings else "no problems")
 
 
 def _count(number: int, noun: str) -> str:

@@ -128,11 +128,15 @@ def _batches(path: Path, *, follow: bool) -> Iterator[list[str]]:
     try:
         yield follower.lines()
         while follow:
-            time.sleep(POLL_S)
+            _wait(POLL_S)
             if lines := follower.lines():
                 yield lines
     finally:
         follower.close()
+
+
+def _wait(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def _last(lines: list[str], records: int | None) -> list[str]:

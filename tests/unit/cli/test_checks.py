@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `greengrass doctor` looks at."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from greengrass_sdk.cli import _checks
+from greengrass_sdk.cli._checks import FAIL, INFO, OK, WARN
+
+
+def by_name(checks):
+    return {check.name: check for check in checks}
+
+
+@pytest.fixture(autouse=True)
+def _own_runtime_dir(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+def test_every_check_has_a_known_state():
+    assert {check.state for check in _checks.all_checks()} <= {OK, INFO, WARN, FAIL}
+
+
+def test_a_missing_requirement_fails_with_the_pip_command(monkeypatch):
+    monkeypatch.setattr(_checks, "REQUIRED", ("attrs", "no-such-package"))
+    found = by_name(_checks.installation())["requirements"]
+
+    assert (found.state, found.text) == (FAIL, "missing: no-such-package")
+    assert found.advice.endswith("-m pip install no-such-package")
+
+
+def test_the_pure_path_is_a_warning_only(monkeypatch):
+    monkeypatch.setattr("greengrass_sdk._native.impl", "python")
+    monkeypatch.delenv("GREENGRASS_SDK_NATIVE", raising=False)
+    found = by_name(_checks.native())["native"]
+
+    assert (found.state, found.advice != "") == (WARN, True)
+
+
+def test_a_missing_compiler_matters_only_while_the_extension_is_missing(monkeypatch):
+    monkeypatch.setattr(_checks.shutil, "which", lambda _name: None)
+    monkeypatch.delenv("GREENGRASS_SDK_NATIVE", raising=False)
+    monkeypatch.setattr("greengrass_sdk._native.impl", "c")
+    assert by_name(_checks.native())["compiler"].state == INFO
+    monkeypatch.setattr("greengrass_sdk._native.impl", "python")
+    assert by_name(_checks.native())["compiler"].state == WARN
+
+
+def test_another_system_fails_and_looks_no_further(monkeypatch):
+    monkeypatch.setattr(_checks.platform, "system", lambda: "Darwin")
+    [found] = _checks.kernel()
+
+    assert (found.name, found.state) == ("kernel", FAIL)
+
+
+def test_a_kernel_without_pidfds_fails(monkeypatch):
+    def refused(_pid):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refused)
+    found = by_name(_checks.kernel())
+
+    assert found["pidfd"].state == FAIL
+    assert "Function not implemented" in found["pidfd"].text
+    assert found["memfd"].state == OK
+
+
+def test_missing_accounts_matter_to_the_service_only(monkeypatch):
+    def unknown(_name):
+        raise KeyError
+
+    monkeypatch.setattr(_checks.pwd, "getpwnam", unknown)
+    found = by_name(_checks.identities())["ggc_user"]
+
+    assert found.state == INFO
+    assert found.text.startswith("missing: ggc_user")
+    assert "adduser --system" in found.advice
+
+
+def test_one_user_for_all_functions_is_warned_about():
+    assert by_name(_checks.identities())["isolation"].state == WARN
+
+
+def test_a_socket_under_a_long_path_is_no_problem(tmp_path, monkeypatch):
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.chdir(deep)
+    found = by_name(_checks.sockets())["sockets"]
+
+    assert found.state == OK
+    assert "reached through /proc/self/fd" in found.text
+
+
+def test_a_registry_of_somebody_else_is_warned_about(tmp_path, monkeypatch):
+    (tmp_path / "greengrass").mkdir()
+    monkeypatch.setattr(_checks.os, "geteuid", lambda: 12345)
+
+    assert by_name(_checks.sockets())["running cores"].state == WARN
+
+
+def test_running_cores_are_listed(monkeypatch):
+    assert [check.text for check in _checks.cores()] == ["none of yours is running"]
+    monkeypatch.setattr(
+        "greengrass_sdk.client.connect.running_cores", lambda: [(7, Path("/a")), (9, Path("/b"))]
+    )
+    assert [check.text for check in _checks.cores()] == ["pid 7, root /a", "pid 9, root /b"]
+
+
+def test_only_interpreters_that_start_are_listed(tmp_path, monkeypatch):
+    for name, script in (("python3.11", "exit 0"), ("python3.12", "exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert [check.text for check in _checks.interpreters()] == ["on PATH: python3.11"]
