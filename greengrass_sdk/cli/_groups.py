@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from greengrass_sdk.cli._handlers import choose, find_handlers
 from greengrass_sdk.cli._output import UsageError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from pathlib import Path
+
+    from greengrass_sdk.model.group import Group
 
 
 __all__ = ["GROUP_FILE", "CodeOptions", "group_text", "load_target", "name_for"]
@@ -47,7 +49,7 @@ class CodeOptions(NamedTuple):
         )
 
 
-def load_target(path: Path, args: argparse.Namespace | None = None) -> Any:
+def load_target(path: Path, args: argparse.Namespace | None = None) -> Group:
     """
     Return the `model.group.Group` that `path` stands for.
 
@@ -143,7 +145,7 @@ def guess_handler(code: Path) -> tuple[str, list[str]]:
     return best, rivals
 
 
-def _code_group(code: Path, options: CodeOptions) -> Any:
+def _code_group(code: Path, options: CodeOptions) -> Group:
     from greengrass_sdk.model.group import parse_group
 
     if code.is_dir() and options.handler is None:

@@ -21,6 +21,8 @@ from greengrass_sdk.errors import ConfigError, FunctionError, GreengrassError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from greengrass_sdk.errors import Problem
+
 __all__ = ["Output", "Paint", "UsageError", "exit_code_of", "printable"]
 
 EXIT_USAGE = 2
@@ -205,7 +207,7 @@ def _error_document(error: BaseException, code: str, message: str) -> dict[str, 
     return document
 
 
-def problem_document(problem: Any) -> dict[str, Any]:
+def problem_document(problem: Problem) -> dict[str, Any]:
     """Return the JSON form of an `errors.Problem`."""
     return {
         "file": problem.file,

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from greengrass_sdk.core.daemon import Core
+    from greengrass_sdk.core.layout import Layout
+    from greengrass_sdk.model.coreconfig import CoreConfig
+    from greengrass_sdk.model.group import Group
+
 __all__ = ["RunnableCore", "Supervision", "build_core", "read_root", "serve"]
 
 
@@ -117,7 +122,13 @@ async def _until_stopped(core: RunnableCore, stop: _Stop, duration_s: float | No
         await asyncio.gather(asked, stopped, return_exceptions=True)
 
 
-def build_core(group: Any, root: Path, *, as_current_user: bool, on_event: Any = None) -> Any:
+def build_core(
+    group: Group,
+    root: Path,
+    *,
+    as_current_user: bool,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+) -> Core:
     """
     Return the core of `root` for `group`, not started, with what the root's `config.json` says.
 
@@ -131,7 +142,7 @@ def build_core(group: Any, root: Path, *, as_current_user: bool, on_event: Any =
     return Core(group, layout, config, options, on_event)
 
 
-def read_root(root: Path) -> tuple[Any, Any]:
+def read_root(root: Path) -> tuple[Layout, CoreConfig | None]:
     """
     Return the layout of `root` and its `config.json`, None if it has none.
 

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from greengrass_sdk.core.layout import Layout
+    from greengrass_sdk.model.coreconfig import CoreConfig
+    from greengrass_sdk.model.group import Group
+
 __all__ = ["main", "parser"]
 
 ACTIONS = ("start", "stop", "restart")
@@ -120,7 +124,7 @@ def _start(root: Path, args: argparse.Namespace, output: Output) -> None:
     output.text(f"Greengrass successfully started with PID: {pid}")
 
 
-def health_check_s(config: Any) -> float:
+def health_check_s(config: CoreConfig | None) -> float:
     """Return how long the start may take: `runtime.postStartHealthCheckTimeout` of config.json."""
     if config is None:
         return HEALTH_CHECK_S
@@ -142,7 +146,7 @@ def _validate_protections(output: Output, *, insecure: bool) -> None:
             )
 
 
-def _load_group(layout: Any) -> Any:
+def _load_group(layout: Layout) -> Group:
     from greengrass_sdk.model.group import load_group
 
     path = layout.group_dir / GROUP_FILE
@@ -154,7 +158,7 @@ def _load_group(layout: Any) -> Any:
     return load_group(path)
 
 
-def _spawn(layout: Any, timeout_s: float, *, debug: bool) -> int:
+def _spawn(layout: Layout, timeout_s: float, *, debug: bool) -> int:
     """Run the daemon script; return its pid when it is ready, raise its error if it is not."""
     readable, writable = os.pipe()
     command = [str(layout.daemon_script), "--root", str(layout.root), "--ready-fd", str(writable)]
@@ -295,14 +299,13 @@ class _Report:
 # --- stop ----------------------------------------------------------------------
 
 
-def running_pid(layout: Any) -> int | None:
+def running_pid(layout: Layout) -> int | None:
     """Return the pid of the core that holds the root's lock, None if nobody does."""
     from greengrass_sdk.client.connect import is_running
 
     if not is_running(str(layout.root)):
         return None
-    pid: int | None = layout.running_pid()
-    return pid
+    return layout.running_pid()
 
 
 def _stop(root: Path, output: Output) -> None:

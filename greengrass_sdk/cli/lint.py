@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from greengrass_sdk.cli._groups import load_target
 from greengrass_sdk.cli._handlers import Lookup, look_up
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from greengrass_sdk.cli._output import Output
+    from greengrass_sdk.model.group import Function, Group
 
 __all__ = ["configure", "execute"]
 
@@ -51,7 +52,7 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     return ConfigError.exit_code if problems else 0
 
 
-def check_group(group: Any) -> tuple[list[Problem], list[Problem]]:
+def check_group(group: Group) -> tuple[list[Problem], list[Problem]]:
     """Return the problems and the warnings of a group that could be read."""
     from greengrass_sdk.model.lint import lint_group
 
@@ -66,17 +67,17 @@ def check_group(group: Any) -> tuple[list[Problem], list[Problem]]:
     return problems, warnings
 
 
-def _problem(group: Any, function: Any, message: tuple[str, str]) -> Problem:
+def _problem(group: Group, function: Function, message: tuple[str, str]) -> Problem:
     name, text = message
     return Problem(
         text,
         file=str(group.path) if group.path else None,
-        line=getattr(function, "line", None),
+        line=function.line,
         key=f"functions.{function.name}.{name}",
     )
 
 
-def _handler_problems(function: Any) -> Iterator[tuple[str, str]]:
+def _handler_problems(function: Function) -> Iterator[tuple[str, str]]:
     try:
         found = look_up(function.code, function.handler)
     except PackageError as error:
@@ -86,7 +87,7 @@ def _handler_problems(function: Any) -> Iterator[tuple[str, str]]:
         yield "handler", found_text(found, function)
 
 
-def found_text(found: Any, function: Any) -> str:
+def found_text(found: Lookup, function: Function) -> str:
     """Return what is wrong with the handler of a function."""
     from greengrass_sdk.cli._handlers import find_handlers
     from greengrass_sdk.cli._program import nearest
@@ -101,7 +102,7 @@ def found_text(found: Any, function: Any) -> str:
     return f"module {module!r} in {function.code} defines no {name!r}{hint}"
 
 
-def _python_problems(function: Any) -> Iterator[tuple[str, str]]:
+def _python_problems(function: Function) -> Iterator[tuple[str, str]]:
     if function.python is None:
         return
     python = interpreter(function.python)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from greengrass_sdk.cli._output import Output
+    from greengrass_sdk.core.layout import Layout
 
 __all__ = ["configure", "execute"]
 
@@ -151,7 +152,7 @@ def _last(lines: list[str], records: int | None) -> list[str]:
 
 def _system_log(root: Path, name: str) -> Path:
     layout = _layout(root)
-    path: Path = layout.crash_log if name == CRASH else layout.system_log_dir / f"{name}.log"
+    path = layout.crash_log if name == CRASH else layout.system_log_dir / f"{name}.log"
     if not path.exists():
         known = [CRASH, *sorted(file.stem for file in layout.system_log_dir.glob("*.log"))]
         raise InvalidInputError(f"{path} does not exist; logs of this core: {', '.join(known)}")
@@ -175,8 +176,7 @@ def _user_log(root: Path, args: argparse.Namespace) -> Path | None:
     if not args.follow:
         return None
     region, account = arn.split(":")[3:5]
-    path: Path = layout.user_log(region, account, name)
-    return path
+    return layout.user_log(region, account, name)
 
 
 def _known_arn(root: Path, name: str) -> str | None:
@@ -192,7 +192,7 @@ def _short(function: str) -> str:
     return function.split(":")[6] if function.count(":") >= 6 else function
 
 
-def _layout(root: Path) -> Any:
+def _layout(root: Path) -> Layout:
     from greengrass_sdk.cli._serve import read_root
 
     return read_root(root)[0]

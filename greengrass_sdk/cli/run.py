@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from greengrass_sdk.cli._groups import load_target
 from greengrass_sdk.cli._live import EventWriter, JsonLines, LiveText
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import argparse
 
     from greengrass_sdk.cli._output import Output
+    from greengrass_sdk.core.daemon import Core
+    from greengrass_sdk.model.group import Group
 
 __all__ = ["configure", "execute"]
 
@@ -69,12 +71,13 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     return 0
 
 
-async def _run(group: Any, root: Path, args: argparse.Namespace, output: Output) -> None:
+async def _run(group: Group, root: Path, args: argparse.Namespace, output: Output) -> None:
     loop = asyncio.get_running_loop()
-    core: Any = None
+    core: Core | None = None
 
     def reader_gone() -> None:
-        loop.call_soon_threadsafe(core.request_stop)
+        if core is not None:
+            loop.call_soon_threadsafe(core.request_stop)
 
     view = JsonLines() if output.json else LiveText.for_stream(output.stdout, verbose=output.debug)
     writer = EventWriter(output.stdout, view.render, on_closed=reader_gone)
@@ -94,7 +97,7 @@ async def _run(group: Any, root: Path, args: argparse.Namespace, output: Output)
         output.abandon_stdout()
 
 
-def _ready_text(group: Any, root: Path) -> str:
+def _ready_text(group: Group, root: Path) -> str:
     functions = _count(len(group.functions), "function")
     rows = _count(len(group.subscriptions), "subscription")
     return f"{group.name} runs with {functions} and {rows}, root {root}; Ctrl-C stops it"

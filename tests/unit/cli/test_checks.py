@@ -42,7 +42,7 @@ def test_the_pure_path_is_a_warning_only(monkeypatch):
 
 
 def test_a_missing_compiler_matters_only_while_the_extension_is_missing(monkeypatch):
-    monkeypatch.setattr(_checks.shutil, "which", lambda _name: None)
+    monkeypatch.setattr("shutil.which", lambda _name: None)
     monkeypatch.delenv("GREENGRASS_SDK_NATIVE", raising=False)
     monkeypatch.setattr("greengrass_sdk._native.impl", "c")
     assert by_name(_checks.native())["compiler"].state == INFO
@@ -51,7 +51,7 @@ def test_a_missing_compiler_matters_only_while_the_extension_is_missing(monkeypa
 
 
 def test_another_system_fails_and_looks_no_further(monkeypatch):
-    monkeypatch.setattr(_checks.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
     [found] = _checks.kernel()
 
     assert (found.name, found.state) == ("kernel", FAIL)
@@ -73,7 +73,7 @@ def test_missing_accounts_matter_to_the_service_only(monkeypatch):
     def unknown(_name):
         raise KeyError
 
-    monkeypatch.setattr(_checks.pwd, "getpwnam", unknown)
+    monkeypatch.setattr("pwd.getpwnam", unknown)
     found = by_name(_checks.identities())["ggc_user"]
 
     assert found.state == INFO
@@ -97,7 +97,7 @@ def test_a_socket_under_a_long_path_is_no_problem(tmp_path, monkeypatch):
 
 def test_a_registry_of_somebody_else_is_warned_about(tmp_path, monkeypatch):
     (tmp_path / "greengrass").mkdir()
-    monkeypatch.setattr(_checks.os, "geteuid", lambda: 12345)
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
 
     assert by_name(_checks.sockets())["running cores"].state == WARN
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from greengrass_sdk.cli import logs
 from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.telemetry.lines import format_line
 from greengrass_sdk.errors import CoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:fresh:1"
 
@@ -118,7 +122,7 @@ def test_wrong_usage_is_said(run, layout, arguments):
 @pytest.fixture
 def waits(monkeypatch):
     """Replace the pause between two looks by steps of the test; then it is interrupted."""
-    steps = []
+    steps: list[Callable[[], object]] = []
 
     def wait(_seconds):
         if not steps:

@@ -52,7 +52,7 @@ def kill(number):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_stops_cleanly(number):
     async def body():
-        core, told = Core(), []
+        core, told = Core(), list[str]()
         await serve(core, Supervision(on_ready=kill(number), on_stopping=told.append))
         assert told == [number.name]
         assert core.calls == ["start", "ready", "asked", "stop"]

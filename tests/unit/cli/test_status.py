@@ -97,7 +97,12 @@ def test_clients_are_listed(run):
 
 
 def test_a_group_with_nothing_in_it_says_so(core, run):
-    empty = {"functions": [], "subscriptions": [], "clients": [], "zygotes": []}
+    empty: dict[str, list[object]] = {
+        "functions": [],
+        "subscriptions": [],
+        "clients": [],
+        "zygotes": [],
+    }
     core.answers["status"] = {**STATUS, **empty}
     out = run("status")[1]
 
