@@ -93,7 +93,7 @@ class RetireWorker(NamedTuple):
 
 
 class CutOff(NamedTuple):
-    """End a peer that broke the contract."""
+    """End a peer that broke the contract; the router has forgotten it already."""
 
     peer: int
     reason: str

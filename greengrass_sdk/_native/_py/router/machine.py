@@ -170,6 +170,8 @@ class Router:
         connection.endpoints.add(endpoint)
         target = self._targets[endpoint]
         if isinstance(target, PeerTarget):
+            if target.peer is not connection:
+                target.disconnect()
             target.peer = connection
 
     def attach_worker(self, peer: int, endpoint: int, now: float) -> None:
@@ -205,10 +207,8 @@ class Router:
         if connection is None:
             return
         connection.closed = True
-        for endpoint in connection.endpoints:
-            target = self._targets.get(endpoint)
-            if isinstance(target, PeerTarget) and target.peer is connection:
-                target.disconnect()
+        for target in self._fed_by(connection):
+            target.disconnect()
         if connection.worker is not None:
             self._work.bury(connection.worker, Outcome.UNHANDLED, document, now)
 
@@ -226,11 +226,11 @@ class Router:
         if connection is None:
             return
         connection.held = held
-        for endpoint in connection.endpoints:
-            target = self._targets.get(endpoint)
-            if isinstance(target, PeerTarget):
-                while target.waiting and not held:
-                    self._message(connection, endpoint, *target.take())
+        if held or connection.silent:
+            return
+        for target in self._fed_by(connection):
+            while target.waiting:
+                self._message(connection, target.endpoint, *target.take())
 
     # Frames in, outputs out.
 
@@ -377,6 +377,8 @@ class Router:
                 self._verdict(peer, frame, Status.OK, "", item.id)
 
     def _verdict(self, peer: Peer, frame: Frame, status: int, text: str, work_id: int = 0) -> None:
+        if peer.silent:
+            return
         context = work_id.to_bytes(8, "little") if work_id else b""
         answer = (frame.endpoint, frame.id, b"", context, text.encode())
         self._outputs.append(Send(peer.number, Kind.VERDICT, status, *answer))
@@ -398,15 +400,18 @@ class Router:
             self._work.result(worker, frame, now)
 
     def _cut(self, peer: Peer, reason: str, now: float) -> None:
-        """End a peer that broke the contract; nobody else notices."""
+        """End and forget a peer that broke the contract; nobody else notices."""
         if peer.cut:
-            return
+            return  # retired already
         peer.cut = True
         self._outputs.append(CutOff(peer.number, reason))
-        if peer.worker is not None:
-            text = f"the worker was cut off: it {reason}"
-            document = error_document(text, "ProtocolError")
-            self._work.bury(peer.worker, Outcome.UNHANDLED, document, now)
+        text = f"the worker was cut off: it {reason}"
+        self.detach(peer.number, error_document(text, "ProtocolError"), now)
+
+    def _fed_by(self, peer: Peer) -> list[PeerTarget]:
+        """Return the targets whose messages go to `peer`."""
+        targets = (self._targets[endpoint] for endpoint in peer.endpoints)
+        return [t for t in targets if isinstance(t, PeerTarget) and t.peer is peer]
 
     def _function(self, endpoint: int) -> FunctionTarget:
         target = self._targets[endpoint]

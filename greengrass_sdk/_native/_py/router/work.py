@@ -138,8 +138,7 @@ class Work:
             return
         worker.state = WorkerState.READY
         self._outputs.append(WorkerReady(worker.peer.number, target.endpoint))
-        if not target.rules.pinned:
-            self._idle(worker, now)
+        self._idle(worker, now)
         self.dispatch(target, now)
 
     def result(self, worker: Worker, frame: Frame, now: float) -> None:
@@ -155,7 +154,7 @@ class Work:
         worker.deadline = None
         if worker.sent:
             self._start(worker, now)
-        elif not worker.target.rules.pinned and not worker.peer.silent:
+        else:
             self._idle(worker, now)
         self._finish(worker.target, item, outcome, document, now)
         self.dispatch(worker.target, now)
@@ -258,7 +257,7 @@ class Work:
             del self._holders[target.endpoint]
         target.outcomes[outcome] += 1
         caller = item.caller
-        if item.is_call and caller is not None and not caller.closed:
+        if item.is_call and caller is not None and not caller.silent:
             work_id = item.id.to_bytes(8, "little")
             answer = (item.source, item.number, b"", work_id, document)
             self._outputs.append(Send(caller.number, Kind.RESULT, outcome.flags, *answer))
@@ -288,6 +287,9 @@ class Work:
         return error_document(text, "Timeout")
 
     def _idle(self, worker: Worker, now: float) -> None:
+        """Offer an on-demand worker for the next item, and end it if none comes."""
+        if worker.target.rules.pinned or worker.peer.silent:
+            return
         worker.target.idle.append(worker)
         worker.deadline = now + worker.target.rules.idle_s
         self._timers.arm(worker)

@@ -403,3 +403,75 @@ def test_a_stopping_router_refuses_invocations():
     bench.machine.stop()
     [verdict] = bench.invoke(b"demand")
     assert verdict.flags == Status.STOPPING
+
+
+# Peers that are closed, cut off or replaced: nothing is sent to them.
+
+
+def test_a_worker_that_closed_its_channel_gets_nothing_though_its_import_ended():
+    bench = Bench()
+    bench.invoke(b"demand")
+    bench.worker(11, DEMAND)
+    bench.machine.close(11)
+    assert [WorkerReady(11, DEMAND), NeedWorkers(DEMAND, 1)] == bench.ready(11, DEMAND)
+    bench.machine.detach(11, b"died", bench.now)
+    assert bench.step() == []
+    assert bench.target(DEMAND).items == 1
+
+
+def test_the_result_of_a_call_is_not_sent_to_a_caller_that_was_cut_off():
+    bench = Bench()
+    bench.worker(11, PINNED)
+    bench.ready(11, PINNED)
+    bench.frame(11, Kind.INVOKE, 0, PINNED, 5, b"demand")
+    bench.worker(12, DEMAND)
+    bench.ready(12, DEMAND)
+    bench.machine.cut(11, "did not read", bench.now)
+    bench.step()
+    assert only(bench.result(12, DEMAND, 1), Send) == []
+
+
+def test_a_peer_that_was_closed_gets_no_verdict():
+    bench = Bench()
+    bench.worker(11, PINNED)
+    bench.machine.close(11)
+    assert bench.frame(11, Kind.INVOKE, 0, PINNED, 5, b"nobody") == []
+
+
+@pytest.mark.parametrize("end", ["close", "cut", "detach"])
+def test_messages_kept_for_a_client_that_ended_are_not_sent_to_it(end):
+    bench = Bench(rows=[(CLOUD, b"a", CLIENT)])
+    bench.machine.attach(21, CLIENT)
+    bench.machine.hold(21, held=True)
+    bench.publish(b"a")
+    if end == "close":
+        bench.machine.close(21)
+    elif end == "cut":
+        bench.machine.cut(21, "did not read", bench.now)
+    else:
+        bench.machine.detach(21, b"", bench.now)
+    bench.step()
+    bench.machine.hold(21, held=False)
+    assert bench.step() == []
+
+
+def test_a_client_that_connects_anew_starts_with_an_empty_queue():
+    bench = Bench(rows=[(CLOUD, b"a", CLIENT)])
+    bench.machine.attach(21, CLIENT)
+    bench.machine.hold(21, held=True)
+    bench.publish(b"a", b"old")
+    bench.machine.attach(22, CLIENT)
+    [message] = bench.publish(b"a", b"new")
+    assert (message.peer, message.payload) == (22, b"new")
+    bench.machine.hold(21, held=False)
+    assert bench.step() == []
+
+
+def test_a_peer_that_was_cut_off_is_forgotten_at_once():
+    bench = Bench(rows=[(CLOUD, b"a", CLIENT)])
+    bench.machine.attach(21, CLIENT)
+    bench.machine.cut(21, "did not read", bench.now)
+    assert [CutOff(21, "did not read")] == bench.step()
+    bench.publish(b"a")
+    assert bench.routes[0].dropped == {"not connected": 1}
+    assert bench.machine._peers.keys() == {CORE}
