@@ -84,7 +84,7 @@ class ImportFailed(NamedTuple):
 
 
 class RetireWorker(NamedTuple):
-    """End a worker that the router has already taken out: kill on a timeout, stop when idle."""
+    """End a worker that the router has already taken out: stop it when idle (OK), else kill it."""
 
     peer: int
     endpoint: int

@@ -9,7 +9,7 @@ send, and events that need a decision.  The driver in `greengrass_sdk.core.route
 Words used here:
 
 peer
-    A connection.  Peer 0 is the core itself, which speaks for all in-core endpoints.
+    A connection.  Peer 0 is the core itself, which may speak for every endpoint.
 endpoint
     An address of the subscription table, as a number: a function, a client, `cloud`, a service.
 item
@@ -20,7 +20,7 @@ worker
 
 Rules that live here and in `work`, and nowhere else:
 
-- A source is an endpoint that the peer owns, never what a frame says.
+- A source is an endpoint that the peer owns, never just what a frame says.
 - Every invocation gets exactly one outcome; the first decision wins.
 - A full target drops (`BestEffort`) or refuses all (`AllOrException`); it never blocks a source.
 - When the core's work items are used up, only targets holding more than their equal share refuse.
@@ -52,7 +52,8 @@ from greengrass_sdk._native._py.router.state import (
 )
 from greengrass_sdk._native._py.router.texts import error_document, too_large
 from greengrass_sdk._native._py.router.work import Work
-from greengrass_sdk.errors import InvalidInputError
+from greengrass_sdk.errors import InvalidInputError, LocalProtocolError
+from greengrass_sdk.model.limits import CONTEXT_BYTES
 from greengrass_sdk.model.topic import check_topic
 
 if TYPE_CHECKING:
@@ -235,11 +236,16 @@ class Router:
     # Frames in, outputs out.
 
     def receive(self, peer: int, frame: Frame, now: float) -> None:
-        """Take one frame of `peer`.  A frame that breaks the contract cuts the peer off."""
+        """
+        Take one frame of `peer`.  A frame that breaks the contract cuts the peer off.
+
+        Raises:
+            LocalProtocolError: The core itself broke the contract.
+        """
         connection = self._peers.get(peer)
         if connection is None or connection.cut:
             return
-        if frame.endpoint not in connection.endpoints:
+        if frame.endpoint not in connection.endpoints and peer != CORE:
             reason = f"spoke for endpoint {frame.endpoint}, which is not its own"
             self._cut(connection, reason, now)
         elif frame.kind == Kind.PUBLISH:
@@ -313,7 +319,7 @@ class Router:
         return Status.OK, ""
 
     def _refusal(self, target: Target, size: int) -> str:
-        """Return why `target` takes nothing of `size` payload bytes, or an empty string."""
+        """Return why `target` takes nothing of `size` bytes, or an empty string."""
         refusal = target.refusal(size)
         if not refusal and isinstance(target, FunctionTarget):
             return self._work.share_refusal(target)
@@ -364,7 +370,10 @@ class Router:
         elif len(frame.payload) > self.invoke_payload_bytes:
             text = too_large("invocation", frame.payload, self.invoke_payload_bytes)
             self._verdict(peer, frame, Status.TOO_LARGE, text)
-        elif refusal := self._refusal(target, len(frame.payload)):
+        elif len(frame.context) > CONTEXT_BYTES:
+            text = too_large("client context", frame.context, CONTEXT_BYTES)
+            self._verdict(peer, frame, Status.TOO_LARGE, text)
+        elif refusal := self._refusal(target, len(frame.context) + len(frame.payload)):
             target.refused += 1
             self._verdict(peer, frame, Status.QUEUE_FULL, f"{refusal} at the function")
         else:
@@ -403,6 +412,8 @@ class Router:
         """End and forget a peer that broke the contract; nobody else notices."""
         if peer.cut:
             return  # retired already
+        if peer.number == CORE:
+            raise LocalProtocolError(f"the core {reason}")
         peer.cut = True
         self._outputs.append(CutOff(peer.number, reason))
         text = f"the worker was cut off: it {reason}"

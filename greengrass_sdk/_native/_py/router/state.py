@@ -66,12 +66,14 @@ class Item:
     __slots__ = (
         "caller",
         "context",
+        "ended",
         "event",
         "id",
         "kind",
         "number",
         "payload",
         "queued_at",
+        "size",
         "source",
         "start_by",
         "started_at",
@@ -87,6 +89,8 @@ class Item:
         self.topic = topic
         self.context = context
         self.payload = payload
+        self.size = len(context) + len(payload)
+        """What counts in queues; topics are short."""
         self.event = False
         self.caller: Peer | None = None
         self.number = 0  # the caller's number for its call
@@ -95,6 +99,8 @@ class Item:
         self.start_by: float | None = None
         self.started_at: float | None = None
         self.waiting = False
+        """Whether it lies in the queue of its function."""
+        self.ended = False
 
     @property
     def is_call(self) -> bool:
@@ -156,12 +162,12 @@ class Worker:
     def push(self, item: Item) -> None:
         """Note that `item` was sent."""
         self.sent.append(item)
-        self.sent_bytes += len(item.payload)
+        self.sent_bytes += item.size
 
     def pop(self) -> Item:
         """Take out the item that was answered."""
         item = self.sent.popleft()
-        self.sent_bytes -= len(item.payload)
+        self.sent_bytes -= item.size
         return item
 
 
@@ -240,7 +246,8 @@ class FunctionTarget:
         self.refused = 0
         self.last_failure = b""
         self.outcomes = dict.fromkeys(Outcome, 0)
-        self.calls: deque[Item] = deque()  # waiting items with a deadline for their start
+        self.calls: deque[Item] = deque()
+        """Calls that have not started, waiting or sent ahead, in the order of their deadlines."""
         self.armed_at: float | None = None
 
     def refusal(self, size: int) -> str:
@@ -255,45 +262,55 @@ class FunctionTarget:
     def put(self, item: Item) -> None:
         """Append a new item."""
         self.items += 1
-        item.waiting = True
         self.waiting.append(item)
-        self.waiting_bytes += len(item.payload)
+        self._lies_here(item)
         if item.start_by is not None:
             self.calls.append(item)
+
+    def put_back(self, item: Item) -> None:
+        """Return an item that was sent but never started to the front."""
+        self.waiting.appendleft(item)
+        self._lies_here(item)
 
     def take(self) -> Item:
         """Return the oldest waiting item: it is about to be sent."""
         item = self.waiting.popleft()
-        item.waiting = False
-        self.waiting_bytes -= len(item.payload)
+        self._lies_elsewhere(item)
         return item
 
-    def put_back(self, item: Item) -> None:
-        """Return an item that was sent but never started to the front."""
-        item.waiting = True
-        item.started_at = None
-        self.waiting.appendleft(item)
-        self.waiting_bytes += len(item.payload)
-        if item.start_by is not None:
-            self.calls.appendleft(item)
+    def begin(self, item: Item, now: float) -> None:
+        """Note that `item`, which was sent, starts to run."""
+        item.started_at = now
+        if item.start_by is not None and not item.ended:
+            self.calls.remove(item)  # the first one, nearly always
 
-    def withdraw(self, item: Item) -> None:
-        """Take a waiting item out of the queue: it ends without having started."""
-        self.waiting.remove(item)
-        item.waiting = False
-        self.waiting_bytes -= len(item.payload)
+    def end(self, item: Item) -> None:
+        """Let go of `item`: it got its outcome, wherever it lies."""
+        item.ended = True
+        self.items -= 1
+        if item.start_by is not None and item.started_at is None:
+            self.calls.remove(item)
+        if item.waiting:
+            self.waiting.remove(item)
+            self._lies_elsewhere(item)
 
     def overdue(self, now: float) -> Item | None:
-        """Return a waiting call whose deadline for the start has come, None if there is none."""
+        """Return a call whose deadline for the start has come, None if there is none."""
         deadline = self.deadline
         return self.calls[0] if deadline is not None and deadline <= now else None
 
     @property
     def deadline(self) -> float | None:
-        """When the oldest waiting call must have started."""
-        while self.calls and not self.calls[0].waiting:
-            self.calls.popleft()
+        """When the oldest call that has not started must have."""
         return self.calls[0].start_by if self.calls else None
+
+    def _lies_here(self, item: Item) -> None:
+        item.waiting = True
+        self.waiting_bytes += item.size
+
+    def _lies_elsewhere(self, item: Item) -> None:
+        item.waiting = False
+        self.waiting_bytes -= item.size
 
     def why_not_started(self, waited_s: float) -> str:
         """Return the text for a call that found no worker in time."""

@@ -29,6 +29,6 @@ def timeout_text(wall_clock_s: float, request_id: str, timeout_s: float) -> str:
     return f"{stamp}.{millis:03d}Z {request_id} Task timed out after {timeout_s:.2f} seconds"
 
 
-def too_large(what: str, payload: bytes, limit: int) -> str:
-    """Return the text for a payload beyond its limit."""
-    return f"{what} of {len(payload)} bytes is larger than the limit of {limit} bytes"
+def too_large(what: str, data: bytes, limit: int) -> str:
+    """Return the text for data beyond its limit."""
+    return f"{what} of {len(data)} bytes is larger than the limit of {limit} bytes"

@@ -33,6 +33,7 @@ __all__ = ["Work"]
 
 _START_DEADLINE_S = 60.0  # a RequestResponse that has not started by then ends Unhandled
 _IMPORT_DEADLINE_S = 10.0  # on demand only: a pinned function may never return from import
+_EXIT_DEADLINE_S = 5.0  # a worker that could not import its handler exits by itself
 _CREDIT_ITEMS = 32  # what lies with a pinned worker at most ...
 _CREDIT_BYTES = 65536  # ... a quarter of the default ring; one larger item goes alone
 _QUICK_S = 0.05  # items are sent ahead only to a handler whose last run was this short
@@ -82,8 +83,8 @@ class Work:
         item.queued_at = now
         if item.is_call:
             item.start_by = now + _START_DEADLINE_S
-        target.put(item)
         self.items += 1
+        target.put(item)
         self._holders[target.endpoint] = target
         self._timers.arm(target)
         self.dispatch(target, now)
@@ -132,9 +133,15 @@ class Work:
         target = worker.target
         worker.deadline = None
         if frame.flags & Flag.FAILED:
+            document = frame.payload
+            if len(document) > self._payload_bytes:
+                text = too_large("import error", document, self._payload_bytes)
+                document = error_document(text, "ImportErrorTooLarge")
             worker.state = WorkerState.FAILED
-            self._outputs.append(ImportFailed(worker.peer.number, target.endpoint, frame.payload))
-            self._fail_for_import(target, frame.payload, now)
+            worker.deadline = now + _EXIT_DEADLINE_S
+            self._timers.arm(worker)
+            self._outputs.append(ImportFailed(worker.peer.number, target.endpoint, document))
+            self._fail_for_import(target, document, now)
             return
         worker.state = WorkerState.READY
         self._outputs.append(WorkerReady(worker.peer.number, target.endpoint))
@@ -144,7 +151,7 @@ class Work:
     def result(self, worker: Worker, frame: Frame, now: float) -> None:
         """Take the answer to the item that runs."""
         item = worker.pop()
-        worker.last_run_s = now - (item.started_at or now)
+        worker.last_run_s = now - (now if item.started_at is None else item.started_at)
         outcome, document = Outcome.OK, frame.payload
         if len(document) > self._payload_bytes:
             text = too_large("result", document, self._payload_bytes)
@@ -168,9 +175,9 @@ class Work:
         worker.deadline = None
         running = worker.sent.popleft() if worker.sent else None
         for item in reversed(worker.sent):
-            target.put_back(item)
+            if not item.ended:
+                target.put_back(item)
         worker.sent.clear()
-        self._timers.arm(target)
         if running is not None:
             if outcome is Outcome.TIMEOUT:
                 document = self._timeout_document(target, running, now)
@@ -199,6 +206,9 @@ class Work:
             text = f"import did not finish within {_IMPORT_DEADLINE_S:.0f} s"
             document = error_document(text, "ImportTimeout")
             self._retire(worker, Outcome.UNHANDLED, text, document, now)
+        elif worker.state is WorkerState.FAILED:
+            text = f"did not exit within {_EXIT_DEADLINE_S:.0f} s after its import failed"
+            self._retire(worker, Outcome.UNHANDLED, text, b"", now)
         elif worker.sent:
             text = f"timed out after {worker.target.rules.timeout_s:g} s"
             self._retire(worker, Outcome.TIMEOUT, text, b"", now)
@@ -217,7 +227,6 @@ class Work:
 
     def _start_due(self, target: FunctionTarget, now: float) -> None:
         while (item := target.overdue(now)) is not None:
-            target.withdraw(item)
             document = error_document(target.why_not_started(_START_DEADLINE_S), "NotStarted")
             self._finish(target, item, Outcome.UNHANDLED, document, now)
         self._timers.arm(target)
@@ -243,16 +252,22 @@ class Work:
 
     def _start(self, worker: Worker, now: float) -> None:
         """The first item of the worker starts now: answers come in order, one at a time."""
-        worker.sent[0].started_at = now
+        worker.target.begin(worker.sent[0], now)
         worker.deadline = now + worker.target.rules.timeout_s
         self._timers.arm(worker)
 
     def _finish(
         self, target: FunctionTarget, item: Item, outcome: Outcome, document: bytes, now: float
     ) -> None:
-        """Give `item` its one outcome."""
+        """
+        Give `item` its one outcome; the first one wins.
+
+        A call that was sent ahead and given up has ended before its worker answers it.
+        """
+        if item.ended:
+            return
+        target.end(item)
         self.items -= 1
-        target.items -= 1
         if not target.items:
             del self._holders[target.endpoint]
         target.outcomes[outcome] += 1
@@ -277,7 +292,6 @@ class Work:
         else:
             failed = [target.waiting[0]] if target.waiting else []
         for item in failed:
-            target.withdraw(item)
             self._finish(target, item, Outcome.UNHANDLED, document, now)
         self.dispatch(target, now)
 
@@ -303,5 +317,5 @@ def _has_credit(worker: Worker, item: Item) -> bool:
     return (
         worker.last_run_s <= _QUICK_S
         and len(worker.sent) < _CREDIT_ITEMS
-        and worker.sent_bytes + len(item.payload) <= _CREDIT_BYTES
+        and worker.sent_bytes + item.size <= _CREDIT_BYTES
     )

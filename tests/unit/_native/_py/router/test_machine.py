@@ -19,6 +19,7 @@ from greengrass_sdk._native._py.router.events import (
 )
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk._native._py.router.state import CORE, FunctionRules, FunctionTarget, Route
+from greengrass_sdk.errors import LocalProtocolError
 
 PINNED, DEMAND, CLIENT, CLOUD, TOOL = 1, 2, 3, 4, 5
 BOOT = bytes(range(8))
@@ -39,7 +40,7 @@ def rules(**changes):
 class Bench:
     """A machine with a pinned and an on-demand function, a client, the cloud and a tool."""
 
-    def __init__(self, *, rows=(), work_items=100, strict=False, **demand):
+    def __init__(self, *, rows=(), work_items=100, strict=False, timeout_s=3.0, **demand):
         self.machine = Router(
             work_items=work_items,
             topic_payload_bytes=100,
@@ -48,7 +49,8 @@ class Bench:
             boot=BOOT,
             epoch=1_700_000_000.0,
         )
-        self.machine.define_function(PINNED, rules(pinned=True, max_workers=1), [b"pinned"])
+        pinned = rules(pinned=True, max_workers=1, timeout_s=timeout_s)
+        self.machine.define_function(PINNED, pinned, [b"pinned"])
         self.machine.define_function(DEMAND, rules(**demand), [b"demand", b"demand:1"])
         self.machine.define_peer_target(CLIENT, queue_items=2, queue_bytes=50)
         self.machine.define_service(CLOUD)
@@ -475,3 +477,109 @@ def test_a_peer_that_was_cut_off_is_forgotten_at_once():
     bench.publish(b"a")
     assert bench.routes[0].dropped == {"not connected": 1}
     assert bench.machine._peers.keys() == {CORE}
+
+
+# The core itself is trusted, and is never cut off.
+
+
+def test_the_core_may_publish_in_the_name_of_any_endpoint():
+    bench = Bench(rows=[(CLIENT, b"a", PINNED)])
+    assert only(bench.publish(b"a", source=CLIENT), CutOff) == []
+    assert bench.routes[0].delivered == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"), [(Kind.PUBLISH, bytes(101)), (Kind.READY, b""), (Kind.RESULT, b"")]
+)
+def test_a_mistake_of_the_core_itself_is_raised_and_cuts_nobody_off(kind, payload):
+    bench = Bench(rows=[(CLOUD, b"a", PINNED)])
+    with pytest.raises(LocalProtocolError):
+        bench.frame(CORE, kind, 0, CLOUD, 0, b"a", b"", payload)
+    bench.publish(b"a")
+    assert bench.routes[0].delivered == 1
+
+
+# What a hostile function writes harms nobody else.
+
+
+def test_a_client_context_that_no_frame_could_carry_on_is_refused():
+    bench = Bench()
+    [verdict] = bench.frame(CORE, Kind.INVOKE, 0, TOOL, 7, b"demand", bytes(65537))
+    assert (verdict.kind, verdict.flags) == (Kind.VERDICT, Status.TOO_LARGE)
+
+
+def test_client_contexts_count_in_the_bound_of_the_queue():
+    bench = Bench(queue_bytes=1000)
+    [_] = bench.frame(CORE, Kind.INVOKE, 0, TOOL, 7, b"demand", bytes(600), bytes(100))
+    [verdict] = bench.frame(CORE, Kind.INVOKE, 0, TOOL, 8, b"demand", bytes(600), bytes(100))
+    assert (verdict.kind, verdict.flags) == (Kind.VERDICT, Status.QUEUE_FULL)
+
+
+def test_an_import_error_larger_than_a_result_is_not_passed_on():
+    bench = Bench()
+    bench.invoke(b"demand")
+    bench.worker(11, DEMAND)
+    [answer] = only(bench.ready(11, DEMAND, Flag.FAILED, bytes(201)), Send)
+    assert json.loads(answer.payload) == {
+        "errorMessage": "import error of 201 bytes is larger than the limit of 200 bytes",
+        "errorType": "ImportErrorTooLarge",
+    }
+
+
+def test_a_worker_that_lives_on_after_its_import_failed_is_ended():
+    bench = Bench()
+    bench.worker(11, PINNED)
+    bench.ready(11, PINNED, Flag.FAILED, b"{}")
+    assert only(bench.at(4.9).step(), RetireWorker) == []
+    reason = "did not exit within 5 s after its import failed"
+    assert [RetireWorker(11, PINNED, Outcome.UNHANDLED, reason)] == bench.at(5.0).step()
+    assert bench.target(PINNED).workers == {}
+
+
+# Items that were sent ahead.
+
+
+def test_a_call_that_lies_with_a_busy_worker_for_a_minute_ends_and_its_late_answer_is_ignored():
+    bench = Bench(rows=[(CLOUD, b"a", PINNED)], timeout_s=100.0)
+    bench.worker(11, PINNED)
+    bench.ready(11, PINNED)
+    bench.publish(b"a")
+    bench.result(11, PINNED, 1)  # quick: the next ones are sent ahead
+    bench.publish(b"a")
+    assert only(bench.invoke(b"pinned"), Send)[0].id == 3
+    bench.publish(b"a")
+    outputs = bench.at(60.0).step()
+    [answer] = only(outputs, Send)
+    assert (answer.kind, answer.flags, answer.id) == (Kind.RESULT, Flag.UNHANDLED, 7)
+    assert b"has not started after 60 s" in answer.payload
+    assert bench.machine.work_items[0] == 2
+    bench.result(11, PINNED, 2)
+    assert bench.result(11, PINNED, 3, b"late") == []
+    bench.result(11, PINNED, 4)
+    assert bench.machine.work_items[0] == 0
+
+
+def test_a_call_that_was_given_up_is_neither_ended_nor_sent_again_when_the_worker_dies():
+    bench = Bench(rows=[(CLOUD, b"a", PINNED)], timeout_s=100.0)
+    bench.worker(11, PINNED)
+    bench.ready(11, PINNED)
+    bench.publish(b"a")
+    bench.result(11, PINNED, 1)
+    bench.publish(b"a")
+    bench.invoke(b"pinned")
+    bench.invoke(b"pinned")
+    bench.at(60.0).step()
+    bench.result(11, PINNED, 2)
+    bench.machine.detach(11, b"died", bench.now)
+    assert bench.step() == []
+    assert bench.machine.work_items[0] == 0
+
+
+def test_a_slow_first_run_is_not_taken_for_a_quick_one():
+    bench = Bench(rows=[(CLOUD, b"a", PINNED)])
+    bench.worker(11, PINNED)
+    bench.ready(11, PINNED)
+    bench.publish(b"a")
+    bench.at(2.0).result(11, PINNED, 1)
+    bench.publish(b"a")
+    assert bench.publish(b"a") == []
