@@ -8,6 +8,8 @@ import time
 
 __all__ = ["error_document", "message_of", "timeout_text", "too_large"]
 
+_MESSAGE_CHARS = 4096  # of an error message, where it is shown to people
+
 
 def error_document(message: str, error_type: str) -> bytes:
     """Return the error document of a failure that the core detected."""
@@ -15,11 +17,19 @@ def error_document(message: str, error_type: str) -> bytes:
 
 
 def message_of(document: bytes) -> str:
-    """Return the message of an error document; what is no such document is returned as text."""
+    """
+    Return the message of an error document; what is no such document is returned as text.
+
+    Functions write these documents: the message may be nested too deep to read, hold lone
+    surrogates, or be as long as a result.
+    """
     try:
-        return str(json.loads(document)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return document.decode("utf-8", "replace")
+        message = str(json.loads(document)["errorMessage"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        message = document.decode("utf-8", "replace")
+    if len(message) > _MESSAGE_CHARS:
+        message = message[:_MESSAGE_CHARS] + "..."
+    return message.encode("utf-8", "replace").decode()
 
 
 def timeout_text(wall_clock_s: float, request_id: str, timeout_s: float) -> str:
