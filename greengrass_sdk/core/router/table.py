@@ -159,7 +159,12 @@ class Table:
                 return Nearest(row, f"its source is {self.group.name_of(row.source)!r}")
         own = [row for row in rows if self.numbers[row.source] == source]
         similar = _most_similar(own or rows, topic)
-        return None if similar is None else Nearest(similar, f"its subject is {similar.subject!r}")
+        if similar is None:
+            return None
+        why = f"its subject is {similar.subject!r}"
+        if not own:
+            why = f"its source is {self.group.name_of(similar.source)!r} and {why}"
+        return Nearest(similar, why)
 
 
 def _most_similar(rows: Sequence[Subscription], topic: str) -> Subscription | None:

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from greengrass_sdk._native import Flag, Frame, FrameDecoder, Kind, Status, TopicIndex, encode_frame
+from greengrass_sdk._native._py.router.events import NeedWorkers, RetireWorker, Send, Unrouted
+from greengrass_sdk._native._py.router.machine import Router
+from greengrass_sdk._native._py.router.state import FunctionRules, Route
+from greengrass_sdk.core.router.driver import RouterDriver
+
+FUNCTION, CLOUD, CLIENT = 1, 2, 3
+
+
+class Peer:
+    """The owner of a connection, and the far end of its socket."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.sock.setblocking(False)
+        self.decoder = FrameDecoder()
+        self.controls = []
+        self.ends = 0
+        self.cuts = []
+
+    def control(self, frame):
+        self.controls.append(frame.payload)
+
+    def ended(self):
+        self.ends += 1
+
+    def cut(self, reason):
+        self.cuts.append(reason)
+
+    def send(self, *args, **kwargs):
+        self.sock.sendall(encode_frame(*args, **kwargs))
+
+    async def receive(self):
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(BlockingIOError):
+                    if frames := self.decoder.feed(self.sock.recv(65536)):
+                        return frames
+                await asyncio.sleep(0)
+
+
+class Bench:
+    """A driver with a function, a service and a client, and rows from the cloud to all of them."""
+
+    def __init__(self, *, timeout_s=3.0):
+        machine = Router(work_items=10, topic_payload_bytes=1000, invoke_payload_bytes=1000)
+        rules = FunctionRules(
+            pinned=False,
+            timeout_s=timeout_s,
+            max_workers=2,
+            idle_s=60,
+            queue_items=10,
+            queue_bytes=1000,
+        )
+        machine.define_function(FUNCTION, rules, [b"function"])
+        machine.define_peer_target(CLIENT, queue_items=1, queue_bytes=100)
+        self.driver = RouterDriver(machine, asyncio.get_running_loop())
+        self.cloud = []
+        self.driver.serve(CLOUD, self.cloud.append)
+        index = TopicIndex()
+        self.routes = [Route("up", CLOUD), Route("down", FUNCTION), Route("aside", CLIENT)]
+        index.add(CLIENT, b"up", 0)
+        index.add(CLOUD, b"down", 1)
+        index.add(CLOUD, b"aside", 2)
+        machine.install_routes(index, self.routes)
+        self.sockets = []
+        self.heard = []
+        for event in (NeedWorkers, RetireWorker, Unrouted):
+            self.driver.on(event, self.heard.append)
+
+    def connect(self):
+        ours, theirs = socket.socketpair()
+        peer = Peer(theirs)
+        peer.number = self.driver.connect(ours, peer)
+        self.sockets.append(theirs)
+        return peer
+
+    def client(self):
+        peer = self.connect()
+        self.driver.attach(peer.number, CLIENT)
+        return peer
+
+    def publish(self, topic, source=CLOUD):
+        return Frame(Kind.PUBLISH, 0, source, 0, topic, b"", b"x")
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def scenario():
+    """Run a coroutine with a fresh bench, and close what it opened."""
+
+    def run(play, **options):
+        async def play_all():
+            bench = Bench(**options)
+            try:
+                await play(bench)
+            finally:
+                bench.driver.close()
+                for sock in bench.sockets:
+                    sock.close()
+
+        asyncio.run(play_all())
+
+    return run
+
+
+def test_a_clients_message_reaches_a_service(scenario):
+    async def play(bench):
+        client = bench.client()
+        client.send(Kind.PUBLISH, 0, CLIENT, 0, b"up", b"", b"hello")
+        await until(lambda: bench.cloud)
+        assert [(b"up", b"hello")] == [(m.topic, m.payload) for m in bench.cloud]
+
+    scenario(play)
+
+
+def test_a_services_message_reaches_a_client(scenario):
+    async def play(bench):
+        client = bench.client()
+        bench.driver.send(bench.publish(b"aside"))
+        [frame] = await client.receive()
+        assert (Kind.MESSAGE, b"aside", b"x") == (frame.kind, frame.topic, frame.payload)
+
+    scenario(play)
+
+
+def test_an_invocation_of_the_core_gets_the_workers_answer(scenario):
+    async def play(bench):
+        call = asyncio.create_task(bench.driver.call(CLOUD, b"function", b"", b"in", event=False))
+        await until(lambda: bench.heard)
+        assert [NeedWorkers(FUNCTION, 1)] == bench.heard
+        worker = bench.connect()
+        bench.driver.attach_worker(worker.number, FUNCTION)
+        worker.send(Kind.READY, 0, FUNCTION)
+        [work] = await worker.receive()
+        assert bench.driver.is_busy(worker.number)
+        worker.send(Kind.RESULT, 0, FUNCTION, work.id, b"", b"", b"out")
+        answer = await call
+        assert (Kind.RESULT, b"out") == (answer.kind, answer.payload)
+
+    scenario(play)
+
+
+def test_an_unknown_function_is_refused_at_once(scenario):
+    async def play(bench):
+        answer = await bench.driver.call(CLOUD, b"nobody", b"", b"", event=False)
+        assert (Kind.VERDICT, Status.NOT_FOUND) == (answer.kind, answer.flags)
+
+    scenario(play)
+
+
+def test_a_deadline_fires_without_any_frame(scenario):
+    async def play(bench):
+        worker = bench.connect()
+        bench.driver.attach_worker(worker.number, FUNCTION)
+        worker.send(Kind.READY, 0, FUNCTION)
+        answer = await bench.driver.call(CLOUD, b"function", b"", b"", event=False)
+        assert Flag.UNHANDLED | Flag.TIMEOUT == answer.flags
+        assert [worker.number] == [e.peer for e in bench.heard if isinstance(e, RetireWorker)]
+
+    scenario(play, timeout_s=0.01)
+
+
+def test_a_peer_that_breaks_the_contract_is_cut_off_and_others_go_on(scenario):
+    async def play(bench):
+        bad = bench.client()
+        bad.send(Kind.PUBLISH, 0, CLOUD, 0, b"down", b"", b"x")
+        await until(lambda: bad.cuts)
+        assert "spoke for endpoint 2" in bad.cuts[0]
+        with pytest.raises(ConnectionError):
+            bad.sock.sendall(b"x")
+        worse = bench.connect()
+        worse.sock.sendall(b"\xff" * 24)
+        await until(lambda: worse.cuts)
+        bench.driver.send(bench.publish(b"down"))
+        assert NeedWorkers(FUNCTION, 1) in bench.heard
+
+    scenario(play)
+
+
+def test_the_end_of_a_peer_is_told_and_what_it_wrote_before_counts(scenario):
+    async def play(bench):
+        client = bench.client()
+        client.send(Kind.PUBLISH, 0, CLIENT, 0, b"up", b"", b"last words")
+        client.sock.close()
+        bench.driver.disconnect(client.number)
+        assert [b"last words"] == [m.payload for m in bench.cloud]
+        assert 1 == client.ends
+        bench.driver.send(bench.publish(b"aside"))
+        assert {"not connected": 1} == bench.routes[2].dropped
+
+    scenario(play)
+
+
+def test_control_frames_go_to_the_owner_and_answers_to_the_peer(scenario):
+    async def play(bench):
+        peer = bench.connect()
+        peer.send(Kind.CONTROL, payload=b"hello")
+        await until(lambda: peer.controls)
+        assert [b"hello"] == peer.controls
+        bench.driver.reply(Send(peer.number, Kind.CONTROL, 0, 0, 9, b"", b"", b"welcome"))
+        [frame] = await peer.receive()
+        assert (9, b"welcome") == (frame.id, frame.payload)
+
+    scenario(play)
+
+
+def test_a_traced_publish_tells_what_became_of_it_and_leaves_the_tap_off(scenario):
+    async def play(bench):
+        [tapped] = bench.driver.traced(bench.publish(b"aside"))
+        assert ("dropped", "not connected") == (tapped.outcome, tapped.reason)
+        assert not bench.driver.machine.tap
+
+    scenario(play)
+
+
+def test_unrouted_messages_are_heard(scenario):
+    async def play(bench):
+        bench.driver.send(bench.publish(b"nowhere"))
+        assert [Unrouted(CLOUD, b"nowhere")] == bench.heard
+
+    scenario(play)

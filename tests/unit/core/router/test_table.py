@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import pytest
+
+from greengrass_sdk._native import Flag, Frame, Kind
+from greengrass_sdk._native._py.router.machine import Router
+from greengrass_sdk._native._py.router.state import CORE, FunctionTarget, PeerTarget
+from greengrass_sdk.core.router.table import TOOL, Table
+from greengrass_sdk.errors import InvalidInputError
+from greengrass_sdk.model.group import parse_group
+
+GROUP = """
+schema = 1
+[group]
+name = "greenhouse"
+core = "greenhouse-core"
+[functions.climate]
+code = "code"
+handler = "climate.handler"
+[functions.pump]
+code = "code"
+handler = "pump.handler"
+pinned = true
+version = "3"
+[devices.thermometer]
+[clients.panel]
+[[subscriptions]]
+id = "measure"
+source = "thermometer"
+subject = "greenhouse/+/temperature"
+target = "climate"
+[[subscriptions]]
+id = "act"
+source = "climate"
+subject = "greenhouse/pump"
+target = "pump"
+[[subscriptions]]
+id = "tell"
+source = "climate"
+subject = "greenhouse/state"
+target = "cloud"
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    (tmp_path / "code").mkdir()
+    return Table(parse_group(GROUP, base=tmp_path, file="group.toml"))
+
+
+def test_every_address_of_the_group_has_one_number(table):
+    numbers = [table.number(name) for name in ("climate", "pump", "thermometer", "panel", "cloud")]
+    assert 5 == len(set(numbers))
+    assert ["climate", "pump", "thermometer", "panel", "cloud"] == [table.name(n) for n in numbers]
+    assert TOOL == table.name(table.numbers[TOOL])
+
+
+def test_a_row_becomes_a_route_that_the_index_finds(table):
+    assert [0] == table.index.match(table.number("thermometer"), b"greenhouse/1/temperature")
+    assert [] == table.index.match(table.number("climate"), b"greenhouse/1/temperature")
+    assert table.number("climate") == table.routes[0].target
+    assert "measure" == table.subscription(table.routes[0]).id
+
+
+def test_install_defines_functions_clients_and_devices(table):
+    machine = Router(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
+    table.install(machine)
+    pump = machine.target_state(table.number("pump"))
+    assert isinstance(pump, FunctionTarget)
+    assert (True, 1) == (pump.rules.pinned, pump.rules.max_workers)
+    assert isinstance(machine.target_state(table.number("panel")), PeerTarget)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pump",
+        "pump:3",
+        "arn:aws:lambda:us-east-1:000000000000:function:pump",
+        "arn:aws:lambda:us-east-1:000000000000:function:pump:3",
+    ],
+)
+def test_a_function_is_invoked_by_every_one_of_its_names(table, name):
+    machine = Router(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
+    table.install(machine)
+    tool = table.numbers[TOOL]
+    machine.define_service(tool)
+    machine.receive(CORE, Frame(Kind.INVOKE, Flag.EVENT, tool, 1, name.encode(), b"", b""), 0.0)
+    assert (1, 10) == machine.work_items
+
+
+def test_the_nearest_row_is_the_one_with_another_source(table):
+    row = table.nearest_row(table.number("climate"), "greenhouse/7/temperature")
+    assert {
+        "id": "measure",
+        "source": "thermometer",
+        "subject": "greenhouse/+/temperature",
+        "target": "climate",
+        "why": "its source is 'thermometer'",
+    } == row
+
+
+def test_the_nearest_row_is_else_the_most_similar_one_of_the_source(table):
+    row = table.nearest_row(table.number("climate"), "greenhouse/pumps")
+    assert row is not None
+    assert ("act", "its subject is 'greenhouse/pump'") == (row["id"], row["why"])
+
+
+def test_a_source_without_rows_is_shown_another_ones(table):
+    row = table.nearest_row(table.number("pump"), "greenhouse/states")
+    assert row is not None
+    assert "its source is 'climate' and its subject is 'greenhouse/state'" == row["why"]
+
+
+def test_a_group_without_rows_has_no_nearest_one(tmp_path):
+    text = 'schema = 1\n[group]\nname = "g"\ncore = "c"\n'
+    table = Table(parse_group(text, base=tmp_path, file="group.toml"))
+    assert table.nearest_row(table.number("cloud"), "a") is None
+
+
+def test_a_tool_publishes_as_the_cloud_or_a_device_only(table):
+    assert table.number("cloud") == table.sender("cloud")
+    assert table.number("thermometer") == table.sender("thermometer")
+    with pytest.raises(InvalidInputError, match="cannot publish as 'climate', only as the cloud"):
+        table.sender("climate")
