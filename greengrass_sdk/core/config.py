@@ -258,8 +258,9 @@ def _core_thing(data: Mapping[str, Any], certs: Path) -> CoreThing | None:
         "core_client_id": "coreClientId",
     }
     values = {ours: keys[theirs] for ours, theirs in named.items() if theirs in keys}
-    if retry in keys or retry in data:
-        values["mqtt_max_connection_retry_interval_s"] = keys.get(retry, data.get(retry))
+    interval = keys.get(retry, data.get(retry))
+    if interval is not None:
+        values["mqtt_max_connection_retry_interval_s"] = interval
     if "crypto" not in data:
         values |= {
             "ca_path": certs / keys["caPath"],

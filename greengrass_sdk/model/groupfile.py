@@ -19,7 +19,7 @@ import attrs
 from greengrass_sdk.errors import ConfigError, Problem
 from greengrass_sdk.model.builder import Builder
 from greengrass_sdk.model.lint import lint_group
-from greengrass_sdk.model.locator import locate
+from greengrass_sdk.model.locator import Path as Place, locate
 from greengrass_sdk.model.reader import Problems, read_tables
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def parse_group(text: str, *, base: Path, file: str = FILE_NAME) -> Group:
 
 
 def _parse(text: str, *, base: Path, file: str, path: Path | None) -> Group:
-    data = _decode(text, file)
-    problems = Problems(file, locate(text))
+    data, lines = _decode(text, file)
+    problems = Problems(file, lines)
     builder = Builder(read_tables(data, problems), problems, base)
     builder.check()
     if problems.found:
@@ -88,10 +88,10 @@ def _parse(text: str, *, base: Path, file: str, path: Path | None) -> Group:
     return attrs.evolve(group, warnings=[str(warning) for warning in warnings])
 
 
-def _decode(text: str, file: str) -> dict[str, Any]:
-    """Return the TOML as a dictionary. Broken TOML has one problem, the first."""
+def _decode(text: str, file: str) -> tuple[dict[str, Any], dict[Place, int]]:
+    """Return the TOML as a dictionary, and its lines. Broken TOML has one problem, the first."""
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text), locate(text)
     except tomllib.TOMLDecodeError as error:
         message, line, column = _place(str(error), text)
         if message.startswith(_TWICE):

@@ -239,7 +239,9 @@ class TextMap:
         flaws: Flaws = []
         for name, text in value.items():
             if not name or "=" in name or "\0" in name:
-                flaws.append(((name,), "the name of a variable is not empty and has no '=' and no NUL"))
+                flaws.append(
+                    ((name,), "the name of a variable is not empty and has no '=' and no NUL")
+                )
             if not isinstance(text, str):
                 hint = f"; write {json.dumps(shown(text))}" if type(text) in _SCALARS else ""
                 flaws.append(((name,), f"must be text, not {shown(text)}{hint}"))

@@ -127,11 +127,10 @@ def _read_named(table: Table, value: object, problems: Problems) -> dict[str, di
         if not isinstance(keys, dict):
             problems.add(path, f"must be a table, written as {table.header}, not {shown(keys)}")
             continue
-        if table.rule is not None:
-            try:
-                table.rule(name)
-            except InvalidInputError as error:
-                problems.add(path, str(error))
+        try:
+            table.rule(name)
+        except InvalidInputError as error:
+            problems.add(path, str(error))
         found[name] = _read_keys(table, keys, path, problems)
     return found
 

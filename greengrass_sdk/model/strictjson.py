@@ -31,8 +31,10 @@ def decode(text: str, file: str) -> tuple[Any, dict[Path, int]]:
     Raises:
         ConfigError: It is not JSON, or a key stands twice in one object; `file` names it.
     """
+    locator = _Locator(text)
     try:
         value = json.loads(text, parse_constant=_refuse)
+        locator.value(())
     except json.JSONDecodeError as error:
         raise ConfigError(
             Problem(error.msg, file=file, line=error.lineno, column=error.colno)
@@ -42,8 +44,6 @@ def decode(text: str, file: str) -> tuple[Any, dict[Path, int]]:
     except ValueError as error:
         # A constant that is not JSON's, or an integer of thousands of digits.
         raise ConfigError(Problem(str(error), file=file)) from error
-    locator = _Locator(text)
-    locator.value(())
     if locator.twice:
         raise ConfigError(
             Problem(

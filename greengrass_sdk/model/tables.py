@@ -77,7 +77,7 @@ class Table:
     form: str
     doc: str
     keys: tuple[Key, ...]
-    rule: Callable[[str], str] | None = None
+    rule: Callable[[str], str] = str
     pattern: str | None = None
     unserved: str | None = None
 

@@ -86,7 +86,10 @@ class TestFunctions:
         ],
     )
     def test_wrong_secrets_are_problems(self, tmp_path, names, key, reason):
-        data = {"functions": {"led": {**CODE, "secrets": names}}, "secrets": {"wifi": {"arn": SECRET}}}
+        data = {
+            "functions": {"led": {**CODE, "secrets": names}},
+            "secrets": {"wifi": {"arn": SECRET}},
+        }
         [(found, message)] = problems(tmp_path, **data).items()
         assert key == found
         assert reason in message

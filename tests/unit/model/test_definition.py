@@ -15,7 +15,9 @@ ARN = "arn:aws:lambda:us-east-1:000000000000:function:led"
 
 
 def function(name="led", **changes):
-    return Function(**{"name": name, "code": Path("/c"), "handler": "a.f", "version": "3", **changes})
+    return Function(
+        **{"name": name, "code": Path("/c"), "handler": "a.f", "version": "3", **changes}
+    )
 
 
 def group(**changes):

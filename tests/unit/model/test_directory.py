@@ -46,7 +46,10 @@ def test_a_name_and_a_full_arn_give_the_address(directory, text, address):
         (LED[:-1] + "4", r"its 'led' is '.*:led:3'; write the name"),
         (LED.replace("000000000000", "123456789012"), "write the name, or give region"),
         (LAMP.replace("lamp", "lump"), "did you mean 'lamp'?"),
-        ("arn:aws:greengrass:us-east-1::/connectors/SNS/versions/1", "connectors are not supported"),
+        (
+            "arn:aws:greengrass:us-east-1::/connectors/SNS/versions/1",
+            "connectors are not supported",
+        ),
         ("", "no function, device or client ''"),
     ],
 )

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The module to start from gathers what the others define."""
 
-from greengrass_sdk.model import definition, function, group, groupfile, lint, parts, schema
-from greengrass_sdk.model import subscription as rows
+from greengrass_sdk.model import (
+    definition,
+    function,
+    group,
+    groupfile,
+    lint,
+    parts,
+    schema,
+    subscription as rows,
+)
 
 
 def test_it_offers_every_part_of_a_group_and_the_ways_to_read_one():

@@ -11,6 +11,7 @@ from greengrass_sdk.model.kinds import (
     Choice,
     Flag,
     Integer,
+    Kind,
     Number,
     Record,
     Text,
@@ -28,7 +29,7 @@ def no_spaces(text):
 
 
 WORD = Text("a word", no_spaces, "^\\S+$", limit=5, example="word")
-FITTING = [
+FITTING: list[tuple[Kind, list[object]]] = [
     (Flag(), [True, False]),
     (Integer(1, 3), [1, 3]),
     (Integer(4, 16, power_of_two=True), [4, 8, 16]),
@@ -65,7 +66,7 @@ REFUSED = [
     (Choice(("a", "b")), [], (), "not an array"),
     (Choice((443, 8443)), 443.0, (), "must be 443 or 8443, not 443.0"),
     (Choice((1, 2)), True, (), "not true"),
-    (TextList(WORD), "a", (), 'must be an array of a word of at most 5 characters'),
+    (TextList(WORD), "a", (), "must be an array of a word of at most 5 characters"),
     (TextList(WORD), ["a", 2], (1,), "not 2"),
     (TextList(WORD), ["a", "b", "a"], (2,), '"a" stands there twice'),
     (TextMap(), [], (), "must be a table of texts, not an array"),

@@ -6,8 +6,7 @@ import tomllib
 from textwrap import dedent
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from greengrass_sdk.model.locator import locate
 
@@ -171,7 +170,7 @@ MULTILINE = st.sampled_from(
     ['"""\n# a = 1\n"""', "'''\n[x]\n'''", '"""a\\\n   b"""', '"""""x"""""', "'''''x'''''"]
 )
 BLANK = st.sampled_from(["", " ", "\t", "  "])
-LINE_END = st.sampled_from(["\n", " # [c] = {\n", "\n\n", "\r\n", "\n# x = \"\n"])
+LINE_END = st.sampled_from(["\n", " # [c] = {\n", "\n\n", "\r\n", '\n# x = "\n'])
 GAP = st.sampled_from(["", " ", "\n", " # ,]\n  "])
 
 

@@ -78,7 +78,9 @@ class TestPython:
 
     def test_an_interpreter_keeps_its_path(self, tmp_path):
         (tmp_path / "py").symlink_to(sys.executable)
-        assert f"{tmp_path}/py" == python_command(tmp_path, "py") == python_command(tmp_path, "./py")
+        assert (
+            f"{tmp_path}/py" == python_command(tmp_path, "py") == python_command(tmp_path, "./py")
+        )
 
     def test_a_virtual_environment_gives_its_interpreter_unresolved(self, tmp_path):
         (tmp_path / ".venv" / "bin").mkdir(parents=True)

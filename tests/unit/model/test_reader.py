@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys of the group file, one by one."""
 
+from typing import ClassVar
+
 import pytest
 
 from greengrass_sdk.errors import Problem
+from greengrass_sdk.model.locator import Path
 from greengrass_sdk.model.reader import Problems, dotted, read_tables
 
 
@@ -50,7 +53,11 @@ def test_defaults_are_not_shared():
         ({**GROUP, "functions": {"code": "x"}}, "functions.code", "must be a table, written as"),
         ({**GROUP, "clients": {"a b": {}}}, 'clients."a b"', "client name 'a b' must be"),
         ({**GROUP, "clients": {"a": {"x": 1}}}, "clients.a.x", "this table has no keys"),
-        ({**GROUP, "loggers": {}}, "loggers", "must be tables, written as [[loggers]], not a table"),
+        (
+            {**GROUP, "loggers": {}},
+            "loggers",
+            "must be tables, written as [[loggers]], not a table",
+        ),
         ({**GROUP, "loggers": [3]}, "loggers[0]", "must be a table, written as [[loggers]], not 3"),
         ({**GROUP, "cloud": {}}, "cloud", "'url' is missing"),
         ({**GROUP, "limits": {"strict": True}}, "limits.strict", "'strict' belongs in [group]"),
@@ -86,7 +93,7 @@ def test_all_problems_are_found_at_once():
 
 
 class TestProblems:
-    LINES = {("a",): 2, ("a", "b"): 3, ("c", 0): 7}
+    LINES: ClassVar[dict[Path, int]] = {("a",): 2, ("a", "b"): 3, ("c", 0): 7}
 
     def test_a_problem_has_the_line_of_its_key_or_of_the_table_around_it(self):
         problems = Problems("f", self.LINES)
@@ -97,7 +104,8 @@ class TestProblems:
 
     def test_problems_come_in_the_order_of_the_file(self):
         problems = Problems("f", self.LINES)
-        for path in [("c", 0), ("a", "b"), (), ("a",)]:
+        paths: list[Path] = [("c", 0), ("a", "b"), (), ("a",)]
+        for path in paths:
             problems.add(path, "x")
         assert [
             Problem("x", file="f"),

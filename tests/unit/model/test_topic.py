@@ -2,8 +2,7 @@
 """Topics, filters, and the reference for how they match."""
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model.topic import check_filter, check_topic, levels, matches
@@ -16,7 +15,9 @@ FILTER = st.lists(st.one_of(LEVEL, st.just("+")), min_size=1, max_size=5).flatma
 
 
 class TestTopics:
-    @pytest.mark.parametrize("topic", ["a", "/", "/a", "a//b", "$aws/things/x", "ä/ö", "a b", "x" * 256])
+    @pytest.mark.parametrize(
+        "topic", ["a", "/", "/a", "a//b", "$aws/things/x", "ä/ö", "a b", "x" * 256]
+    )
     def test_a_topic_is_its_utf8(self, topic):
         assert topic.encode() == check_topic(topic)
 
@@ -46,7 +47,9 @@ class TestTopics:
 
 
 class TestFilters:
-    @pytest.mark.parametrize("text", ["a", "#", "+", "+/+", "a/#", "+/a/#", "/#", "/", "$aws/#", "//+"])
+    @pytest.mark.parametrize(
+        "text", ["a", "#", "+", "+/+", "a/#", "+/a/#", "/#", "/", "$aws/#", "//+"]
+    )
     def test_a_filter_is_its_utf8(self, text):
         assert text.encode() == check_filter(text)
 
