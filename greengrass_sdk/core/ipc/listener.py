@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _HELLO_S = 5.0  # a connection that says nothing for this long is closed
 _UNKNOWN_PEERS = 64  # connections that have not said hello yet
 _BACKLOG = 128
+_ROOT = 0
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -134,7 +135,7 @@ class Listener:
                 f"{control.VERSION}: use the same version of greengrass-core on both sides",
             )
         if hello.role == "tool":
-            if peer.uid not in (os.geteuid(), 0):
+            if peer.uid not in (os.geteuid(), _ROOT):
                 raise _not_allowed(
                     f"only the owner of this core (uid {os.geteuid()}) or root may do that",
                 )
