@@ -81,10 +81,7 @@ def open_archive(file: BinaryIO, name: Path) -> Iterator[zipfile.ZipFile]:
     """
     try:
         archive = zipfile.ZipFile(_Bounded(file, name))
-    except (*_BROKEN, OSError) as error:
-        # A seek to where a broken archive says that its directory lies is an OSError.
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
+    except _BROKEN as error:
         raise PackageError(
             f"{name} is no usable zip: {_reason(error)}; build it again", file=str(name)
         ) from error
@@ -92,20 +89,33 @@ def open_archive(file: BinaryIO, name: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+class _OutsideError(zipfile.BadZipFile, OSError):
+    """Raised for a seek to nowhere; also an OSError, because `zipfile` itself probes that way."""
+
+
 class _Bounded:
     """
-    The file as `zipfile` sees it.
+    The file as `zipfile` sees it: without two of its traps.
 
-    `zipfile` reads the whole directory of an archive with one call, and keeps an object for each
-    of its entries, before anybody can count them. So that call is bounded.
+    It follows a broken archive to where no file is, and reports a failure of the disk. And it reads
+    the whole directory with one call, and keeps an object for each entry, before anybody can count
+    them: that call is bounded.
     """
 
     def __init__(self, file: BinaryIO, name: Path) -> None:
         self._file = file
         self._name = name
-        self.seek = file.seek
         self.tell = file.tell
         self.seekable = file.seekable
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        """Move within the file."""
+        try:
+            return self._file.seek(position, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise _OutsideError("it points outside of itself") from error
 
     def read(self, size: int = -1) -> bytes:
         """Read at most DIRECTORY_BYTES."""
