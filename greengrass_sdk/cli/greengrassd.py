@@ -114,7 +114,8 @@ def _start(root: Path, args: argparse.Namespace, output: Output) -> None:
             "use restart, or stop it first"
         )
     _validate_protections(output, insecure=args.insecure)
-    _load_group(layout)
+    for warning in _load_group(layout).warnings:
+        output.warning(warning)
     timeout_s = health_check_s(config)
     layout.create()
     output.text(f"Waiting for up to {timeout_s:g}s for Daemon to start")
@@ -161,7 +162,7 @@ def _load_group(layout: Layout) -> Group:
 def _spawn(layout: Layout, timeout_s: float, *, debug: bool) -> int:
     """Run the daemon script; return its pid when it is ready, raise its error if it is not."""
     readable, writable = os.pipe()
-    command = [str(layout.daemon_script), "--root", str(layout.root), "--ready-fd", str(writable)]
+    command = [str(layout.daemon_script), "--ready-fd", str(writable)]
     crash_log = os.open(layout.crash_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         child = subprocess.Popen(
@@ -237,10 +238,7 @@ def _foreground(root: Path, args: argparse.Namespace, output: Output) -> int:
     report = _Report(args.ready_fd)
     try:
         layout, _config = read_root(root)
-        group = _load_group(layout)
-        for warning in group.warnings:
-            output.warning(warning)
-        core = build_core(group, root, as_current_user=False)
+        core = build_core(_load_group(layout), root, as_current_user=False)
         asyncio.run(
             serve(
                 core,

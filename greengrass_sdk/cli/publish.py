@@ -77,6 +77,6 @@ def _nobody_line(source: str, topic: str, nearest: dict[str, Any] | None) -> str
     text = f"nobody got it: no subscription has source {source!r} and a subject matching {topic!r}"
     if nearest is None:
         return f"{text}; add one to the group file"
-    row = f"{nearest['source']} -> {nearest['target']}, subject {nearest['subject']!r}"
-    why = f": {nearest['why']}" if nearest.get("why") else ""
-    return f"{text}\nthe nearest is {nearest['id']!r} ({row}){why}"
+    row = f"{nearest['id']!r} ({nearest['source']} -> {nearest['target']})"
+    why = nearest.get("why") or f"its subject is {nearest['subject']!r}"
+    return f"{text}\nthe nearest is {row}: {why}"

@@ -64,8 +64,9 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     """Run the core until it is told to stop."""
     path = Path(args.path)
     group = load_target(path, args)
-    for warning in group.warnings:
-        output.warning(warning)
+    if output.json:  # the text view shows them, because the core logs them
+        for warning in group.warnings:
+            output.warning(warning)
     root = Path(args.root).absolute() if args.root else run_root(path)
     asyncio.run(_run(group, root, args, output))
     return 0

@@ -71,7 +71,7 @@ def test_nobody_is_a_failure_that_names_the_nearest_row_and_what_differs(core, r
     assert code == 1
     assert out.splitlines() == [
         "nobody got it: no subscription has source 'cloud' and a subject matching 'hello/aks'",
-        f"the nearest is 'row-2' (cloud -> hello, subject 'hello/ask'): {NEAREST['why']}",
+        f"the nearest is 'row-2' (cloud -> hello): {NEAREST['why']}",
     ]
 
 

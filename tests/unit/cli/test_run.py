@@ -103,10 +103,10 @@ def test_the_root_lies_beside_the_project_unless_it_is_named(run, project, cores
     assert [core.root for core in cores] == [project / ".greengrass", tmp_path / "elsewhere"]
 
 
-def test_warnings_of_the_group_are_remarks(run, project):
+def test_with_json_the_warnings_of_the_group_are_remarks(run, project):
     path = project / "group.toml"
     path.write_text(path.read_text().replace("pinned = true", "pinned = true\nidle_s = 1"))
-    _code, _out, err = run("run", project, "--for", "0")
+    _code, _out, err = run("run", project, "--json", "--for", "0")
 
     assert err.startswith("warning: ")
 
