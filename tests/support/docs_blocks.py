@@ -29,7 +29,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from sybil import Sybil
+from sybil import Region, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser, SkipParser
 
@@ -62,14 +62,16 @@ class Reader:
         }
         self.environment.pop("GREENGRASS_ROOT", None)
         self.background: subprocess.Popen[str] | None = None
+        self._drain: Thread | None = None
         self.status = 0
 
     def close(self) -> None:
-        """Stop what runs and forget the folder."""
-        try:
-            self.stop()
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Forget the folder, and what still runs because the page failed."""
+        if self.background is not None:
+            self.background.kill()
+            self.background.wait()
+            self._discard(self.background)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def stop(self) -> None:
         """Press Ctrl-C in the first terminal; the core must end well."""
@@ -84,6 +86,7 @@ class Reader:
             running.wait()
             raise
         finally:
+            self._discard(running)
             output = (self.folder / ".terminal").read_text()
         if running.returncode not in (0, 130):
             raise AssertionError(f"greengrass run ended with {running.returncode}:\n{output}")
@@ -106,7 +109,14 @@ class Reader:
         if not running.stdout.readline():  # the first event is `started`
             text = (self.folder / ".terminal").read_text()
             raise AssertionError(f"{command} ended before it was ready:\n{text}")
-        Thread(target=running.stdout.read, daemon=True).start()  # a full pipe would stop the core
+        self._drain = Thread(target=running.stdout.read)  # a full pipe would stop the core
+        self._drain.start()
+
+    def _discard(self, ended: subprocess.Popen[str]) -> None:
+        if self._drain is not None:
+            self._drain.join()
+        if ended.stdout is not None:
+            ended.stdout.close()
 
     def run(self, command: str) -> str:
         """Run a command in the second terminal; its status is kept for `echo $?`."""
@@ -260,6 +270,21 @@ class OtherBlocks(CodeBlockParser):
                 yield region
 
 
+def leave(example: Example) -> str | None:
+    """Press Ctrl-C for the last time."""
+    try:
+        example.namespace["_reader"].stop()
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return None
+
+
+def end_of_page(document: Any) -> Any:
+    """Yield the reader's last act: the core in the first terminal must stop cleanly."""
+    end = len(document.text)
+    yield Region(end, end, parsed="", evaluator=leave)
+
+
 PARSERS = {
     "bash": bash,
     "console": console,
@@ -283,6 +308,7 @@ pytest_collect_file = Sybil(
     parsers=[
         *(CodeBlockParser(language, evaluator) for language, evaluator in PARSERS.items()),
         OtherBlocks(),
+        end_of_page,
         SkipParser(),
     ],
     path=str(ROOT),
