@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the core and a zygote say to each other: one JSON document per packet of a SOCK_SEQPACKET pair.
+
+To the zygote:
+
+* `{"op": "spawn", "worker": n, ...}` (:class:`SpawnMessage`) with four descriptors: the channel, the
+  log socket, and the write ends of the pipes that become standard output and standard error
+* `{"op": "stop"}`: kill what is left and exit. The end of the stream means the same.
+
+From the zygote:
+
+* `{"event": "ready", "pid", "python", "version"}`, first
+* `{"event": "spawned", "worker", "pid"}` with one descriptor, the worker's pidfd
+* `{"event": "failed", "worker", "message"}`: there is no such worker
+* `{"event": "exited", "worker", "pid", "status", "maxrss_kib", "survivors": [{"pid", "command"}]}`;
+  `status` is the wait status, survivors are processes that the worker left behind
+
+Signals have no message: the core sends them through the pidfd.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+from greengrass_sdk.errors import RemoteProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Literal, TypedDict
+
+    class SpawnMessage(TypedDict):
+        """
+        Everything a worker needs to know; the whole of it is there from the first day.
+
+        `cgroup`, `namespaces` and `mounts` belong to isolation: a zygote that does not know them
+        refuses values, so that nobody believes in a container that is not there.
+        """
+
+        op: Literal["spawn"]
+        worker: int
+        name: str
+        handler: str
+        code: str
+        encoding: Literal["json", "binary"]
+        environment: dict[str, str]
+        cwd: str
+        sys_path: list[str]
+        arn: str
+        function_name: str
+        version: str
+        timeout_s: float
+        memory_kib: int | None
+        boot: str
+        endpoint: int
+        address: str
+        limits: dict[str, int]
+        strict: bool
+        uid: int | None
+        gid: int | None
+        groups: list[int] | None
+        cgroup: str | None
+        namespaces: list[str]
+        mounts: list[str]
+        rlimits: dict[str, list[int]]
+        log_level: str
+        pinned: bool
+
+
+__all__ = ["FDS", "MESSAGE_BYTES", "VERSION", "receive", "send"]
+
+VERSION = 1
+"""Of this protocol. A core starts functions only through a zygote of its own version."""
+
+MESSAGE_BYTES = 1024 * 1024
+"""The largest packet; a function's environment is most of it."""
+
+FDS = 4
+"""Descriptors that come with a spawn request."""
+
+_CUT = socket.MSG_TRUNC | socket.MSG_CTRUNC
+
+
+def send(sock: socket.socket, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+    """Send one message; the descriptors stay the caller's."""
+    socket.send_fds(sock, [json.dumps(message).encode()], fds)
+
+
+def receive(sock: socket.socket, max_fds: int = FDS) -> tuple[dict[str, Any], list[int]] | None:
+    """
+    Receive one message and its descriptors, which are closed on exec; None at the end of the stream.
+
+    Raises:
+        RemoteProtocolError: The packet is no message of this protocol. Its descriptors are closed.
+    """
+    data, fds, flags, _ = socket.recv_fds(
+        sock, MESSAGE_BYTES, max_fds, socket.MSG_CMSG_CLOEXEC
+    )
+    if not data:
+        return None
+    try:
+        if flags & _CUT:
+            raise RemoteProtocolError(f"a packet has more than {MESSAGE_BYTES} bytes or {max_fds} fds")
+        message = json.loads(data)
+        if not isinstance(message, dict):
+            raise RemoteProtocolError(f"a packet holds no JSON object: {data[:80]!r}")
+    except (ValueError, RemoteProtocolError) as error:
+        for fd in fds:
+            os.close(fd)
+        if isinstance(error, RemoteProtocolError):
+            raise
+        raise RemoteProtocolError(f"a packet holds no JSON: {error}") from error
+    return message, fds
