@@ -6,7 +6,7 @@ Each event is a dict that JSON can take, given to a sink that must not block. Me
 invocations above 1000 a second each are sampled: a token bucket decides, so a steady flood is shown
 evenly thinned, and a `skipped` event says how many are missing. Log records are never skipped.
 
-`docs/reference/logs.md` lists the events and their keys.
+`docs/reference/events.md` lists the events and their keys.
 """
 
 from __future__ import annotations

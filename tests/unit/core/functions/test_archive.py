@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings, strategies as st
@@ -14,9 +14,6 @@ from hypothesis import HealthCheck, assume, example, given, settings, strategies
 from greengrass_sdk.core.functions import archive as archive_module
 from greengrass_sdk.core.functions.archive import open_archive, read_entries, unpack
 from greengrass_sdk.errors import PackageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 UNIX = 3
 
@@ -396,3 +393,12 @@ def test_whatever_the_names_nothing_is_written_outside(tmp_path_factory, names):
     for name in files:
         assert ".." not in name.split("/")
         assert "\\" not in name
+
+
+def test_the_manual_names_every_limit():
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "on-disk-layout.md").read_text()
+    limits = ("UNPACKED_BYTES", "ENTRIES", "DIRECTORY_BYTES", "RATIO", "NAME_BYTES", "PART_BYTES")
+
+    assert [] == [name for name in limits if str(getattr(archive_module, name)) not in page]
+    assert 16 * 1024 * 1024 == archive_module.RATIO_FREE_BYTES
+    assert f"{archive_module.DEPTH} folders deep" in page

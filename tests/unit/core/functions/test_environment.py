@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from greengrass_sdk.core.functions.environment import (
+    INHERITED,
     build,
     dropin_folder,
     is_reserved,
@@ -367,3 +368,18 @@ def test_a_bundled_sdk_comes_before_ours():
 def test_the_drop_in_is_a_folder_of_this_package():
     assert Path(dropin_folder()).name == "dropin"
     assert Path(dropin_folder()).parent.name == "greengrass_sdk"
+
+
+# --- the manual
+
+
+def test_the_manual_names_every_variable(layout):
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "environment.md").read_text()
+    thing = config(layout, NetworkProxy(url=PROXY), iot_host="i", gg_host="g", ca_path=Path("/c"))
+    base = dict.fromkeys(INHERITED, "x")
+    streams = {"streams": Streams(enabled=True, port=9088)}
+
+    found = environment(layout, base_env=base, config=thing, group=streams)
+
+    upper = [name for name in found if name not in {"HTTP_PROXY", "HTTPS_PROXY"}]
+    assert [] == [name for name in upper if f"`{name}`" not in page]

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 import pytest
 
 from greengrass_sdk.core.layout import Layout
-from greengrass_sdk.core.telemetry.logs import Logs, LogSettings
+from greengrass_sdk.core.telemetry.logs import MAIN, SERVICES, Logs, LogSettings
 from greengrass_sdk.model.group import Logger
 
 STAMP = "[1970-01-01T00:00:05.007Z]"
@@ -313,3 +314,9 @@ def test_a_fatal_signal_is_in_the_crash_log(layout):
 
     assert -signal.SIGSEGV == done.returncode
     assert "Fatal Python error: Segmentation fault" in layout.crash_log.read_text()
+
+
+def test_the_manual_names_every_file():
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "logs.md").read_text()
+
+    assert [] == [name for name in (*SERVICES.values(), MAIN) if f"`system/{name}.log`" not in page]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,3 +209,17 @@ def test_without_a_sink_nothing_is_done():
 
     assert not view.wanted
     assert Watch().view.wanted
+
+
+def test_the_manual_names_every_event_and_key(watch):
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "events.md").read_text()
+    watch.view.started("/root", 1)
+    watch.publish(EVENTS_PER_S + 1)
+    watch.view.invocation("a", "b", "id", "ok", 1.0)
+    watch.view.function("hello", "running", 7, None)
+    watch.view.log(None, "INFO", "x")
+
+    words = {event["event"] for event in watch.events} | {key for e in watch.events for key in e}
+
+    assert {"started", "message", "invocation", "function", "log", "skipped"} <= words
+    assert [] == [word for word in sorted(words) if f"`{word}`" not in page]
