@@ -20,7 +20,8 @@ static void require(int condition)
 
 static size_t level_size(const uint8_t *at, const uint8_t *end)
 {
-    const uint8_t *slash = at < end ? memchr(at, '/', (size_t)(end - at)) : NULL;
+    const uint8_t *slash =
+        at < end ? memchr(at, '/', (size_t)(end - at)) : NULL;
 
     return (size_t)((slash ? slash : end) - at);
 }
@@ -56,8 +57,8 @@ static void ask(const struct gg_index *index, const uint8_t *text,
     const uint8_t *topic = line + 1;
     uint32_t rows[ROWS];
     uint32_t expected[ROWS];
-    int found = gg_index_match(index, line[0], topic, (uint32_t)(size - 1),
-                               rows, ROWS);
+    int found =
+        gg_index_match(index, line[0], topic, (uint32_t)(size - 1), rows, ROWS);
     int wanted = 0;
 
     if (size - 1 > GG_MAX_TOPIC) {

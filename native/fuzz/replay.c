@@ -88,7 +88,7 @@ static size_t mutate(uint8_t *data, size_t size)
             break;
         case 2: /* an interesting byte */
             if (at < size)
-                data[at] = (uint8_t)"/+#$\0\n?\377"[draw(8)];
+                data[at] = (uint8_t) "/+#$\0\n?\377"[draw(8)];
             break;
         case 3: /* cut */
             size = at;

@@ -151,8 +151,8 @@ static int plan(const struct gg_subscription *table, uint32_t count,
         if (table[i].filter > text_size ||
             table[i].filter_size > text_size - table[i].filter)
             return GG_EINVAL;
-        status = check_filter(text + table[i].filter, table[i].filter_size,
-                              &levels);
+        status =
+            check_filter(text + table[i].filter, table[i].filter_size, &levels);
         if (status != GG_OK)
             return status;
         nodes += 1 + (uint64_t)levels; /* a root, and one per level */

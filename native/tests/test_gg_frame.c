@@ -84,16 +84,16 @@ TEST(a_full_array_stops_the_batch)
     size_t next = 0;
 
     (void)put_small(put_small(put_small(data)));
-    CHECK_INT(2, gg_frames_decode(data, sizeof data, 0, LIMIT, frames, 2,
-                                  &next));
+    CHECK_INT(2,
+              gg_frames_decode(data, sizeof data, 0, LIMIT, frames, 2, &next));
     CHECK_INT(68, next);
-    CHECK_INT(1, gg_frames_decode(data, sizeof data, next, LIMIT, frames, 2,
-                                  &next));
+    CHECK_INT(
+        1, gg_frames_decode(data, sizeof data, next, LIMIT, frames, 2, &next));
     CHECK_INT(102, next);
-    CHECK_INT(0, gg_frames_decode(data, sizeof data, next, LIMIT, frames, 2,
-                                  &next));
-    CHECK_INT(0, gg_frames_decode(data, sizeof data, 0, LIMIT, frames, 0,
-                                  &next));
+    CHECK_INT(
+        0, gg_frames_decode(data, sizeof data, next, LIMIT, frames, 2, &next));
+    CHECK_INT(0,
+              gg_frames_decode(data, sizeof data, 0, LIMIT, frames, 0, &next));
     CHECK_INT(0, next);
 }
 

@@ -22,7 +22,7 @@ static void add(struct table *table, uint32_t source, const char *filter,
     struct gg_subscription *entry = &table->rows[table->count++];
     size_t size = strlen(filter);
 
-    CHECK(table->count < ROWS && table->text_size + size < TEXT);
+    CHECK(table->count <= ROWS && table->text_size + size < TEXT);
     memcpy(table->text + table->text_size, filter, size);
     entry->source = source;
     entry->row = row;
@@ -40,9 +40,8 @@ static const struct gg_index *build(const struct table *table)
     CHECK_INT(GG_OK, gg_index_size(table->rows, table->count, table->text,
                                    table->text_size, &size));
     memory = gg_test_guarded((size + 7) / 8 * 8);
-    CHECK_INT(GG_OK,
-              gg_index_init(memory, size, table->rows, table->count,
-                            table->text, table->text_size, &index));
+    CHECK_INT(GG_OK, gg_index_init(memory, size, table->rows, table->count,
+                                   table->text, table->text_size, &index));
     return index;
 }
 
@@ -68,27 +67,45 @@ TEST(one_filter_and_one_topic)
         int expected;
         const char *filter, *topic;
     } cases[] = {
-        {1, "a", "a"},          {0, "a", "b"},
-        {0, "a", "a/b"},        {0, "a/b", "a"},
-        {1, "a/b/c", "a/b/c"},  {0, "a", "A"},
-        {1, "+", "a"},          {1, "+", ""},
-        {0, "+", "a/b"},        {1, "+/+", "a/b"},
-        {1, "+/+", "/b"},       {1, "+/+", "/"},
-        {0, "+", "/"},          {1, "a/+/c", "a/b/c"},
-        {1, "a/+/c", "a//c"},   {0, "a/+/c", "a/c"},
-        {1, "#", "a"},          {1, "#", "a/b/c"},
-        {1, "#", "/"},          {1, "sensor/#", "sensor/"},
+        {1, "a", "a"},
+        {0, "a", "b"},
+        {0, "a", "a/b"},
+        {0, "a/b", "a"},
+        {1, "a/b/c", "a/b/c"},
+        {0, "a", "A"},
+        {1, "+", "a"},
+        {1, "+", ""},
+        {0, "+", "a/b"},
+        {1, "+/+", "a/b"},
+        {1, "+/+", "/b"},
+        {1, "+/+", "/"},
+        {0, "+", "/"},
+        {1, "a/+/c", "a/b/c"},
+        {1, "a/+/c", "a//c"},
+        {0, "a/+/c", "a/c"},
+        {1, "#", "a"},
+        {1, "#", "a/b/c"},
+        {1, "#", "/"},
+        {1, "sensor/#", "sensor/"},
         {1, "sensor/#", "sensor/a/b"},
         {0, "sensor/#", "sensor"}, /* guide; unlike MQTT 3.1.1 */
         {0, "sensor/#", "sensors/a"},
-        {1, "+/#", "a/b"},      {0, "+/#", "a"},
-        {1, "/a", "/a"},        {0, "/a", "a"},
-        {1, "a/", "a/"},        {0, "a/", "a"},
-        {0, "#", "$aws/x"},     {0, "+/x", "$aws/x"},
-        {1, "$aws/#", "$aws/x"}, {1, "$aws/+", "$aws/x"},
-        {1, "a/+", "a/$b"},     {1, "a/#", "a/$b"},
-        {1, "$", "$"},          {0, "#", "$"},
-        {1, "a/+", "a/+"},      {0, "a/b", "a/+"},
+        {1, "+/#", "a/b"},
+        {0, "+/#", "a"},
+        {1, "/a", "/a"},
+        {0, "/a", "a"},
+        {1, "a/", "a/"},
+        {0, "a/", "a"},
+        {0, "#", "$aws/x"},
+        {0, "+/x", "$aws/x"},
+        {1, "$aws/#", "$aws/x"},
+        {1, "$aws/+", "$aws/x"},
+        {1, "a/+", "a/$b"},
+        {1, "a/#", "a/$b"},
+        {1, "$", "$"},
+        {0, "#", "$"},
+        {1, "a/+", "a/+"},
+        {0, "a/b", "a/+"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -150,8 +167,8 @@ TEST(memory_is_used_to_the_byte)
     char *memory;
 
     add(&table, 1, "a/+/b/#", 1);
-    CHECK_INT(GG_OK, gg_index_size(table.rows, 1, table.text, table.text_size,
-                                   &size));
+    CHECK_INT(GG_OK,
+              gg_index_size(table.rows, 1, table.text, table.text_size, &size));
     for (size_t less = 1; less <= size; less++)
         CHECK_INT(GG_ENOSPC,
                   gg_index_init(gg_test_guarded((size - less) / 8 * 8),
@@ -174,8 +191,8 @@ TEST(an_empty_table_matches_nothing)
 TEST(malformed_filters_are_refused)
 {
     static const char *const filters[] = {
-        "",   "a+",  "+a",   "a/b+", "a/+b/c", "#a",  "a#",
-        "##", "#/a", "a/#/b", "a/#b", "++",    "+#", "#/",
+        "",   "a+",  "+a",    "a/b+", "a/+b/c", "#a", "a#",
+        "##", "#/a", "a/#/b", "a/#b", "++",     "+#", "#/",
     };
     char longest[GG_MAX_TOPIC + 2];
     size_t size = 0;
@@ -194,26 +211,25 @@ TEST(malformed_filters_are_refused)
 
         longest[GG_MAX_TOPIC + 1 - less] = 0;
         add(&table, 1, longest, 0);
-        CHECK_INT(less ? GG_OK : GG_EFILTER,
-                  gg_index_size(table.rows, 1, table.text, table.text_size,
-                                &size));
+        CHECK_INT(
+            less ? GG_OK : GG_EFILTER,
+            gg_index_size(table.rows, 1, table.text, table.text_size, &size));
     }
-    CHECK_INT(GG_EFILTER,
-              gg_index_size(&(struct gg_subscription){1, 1, 0, 3}, 1,
-                            (const uint8_t *)"a\0b", 3, &size));
+    CHECK_INT(GG_EFILTER, gg_index_size(&(struct gg_subscription){1, 1, 0, 3},
+                                        1, (const uint8_t *)"a\0b", 3, &size));
 }
 
 TEST(filters_outside_the_text_are_refused)
 {
     static const struct gg_subscription rows[] = {
-        {1, 1, 0, 5}, {1, 1, 5, 1}, {1, 1, 4, 1}, {1, 1, UINT32_MAX, 1},
-        {1, 1, 1, UINT32_MAX},
+        {1, 1, 0, 5},          {1, 1, 5, 1},          {1, 1, 4, 1},
+        {1, 1, UINT32_MAX, 1}, {1, 1, 1, UINT32_MAX},
     };
     size_t size = 0;
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        CHECK_INT(GG_EINVAL, gg_index_size(&rows[i], 1,
-                                           (const uint8_t *)"abcd", 4, &size));
+        CHECK_INT(GG_EINVAL, gg_index_size(&rows[i], 1, (const uint8_t *)"abcd",
+                                           4, &size));
     CHECK_INT(GG_EINVAL, gg_index_size(rows, GG_MAX_SUBSCRIPTIONS + 1,
                                        (const uint8_t *)"abcd", 4, &size));
 }
@@ -267,6 +283,30 @@ TEST(both_branches_of_every_level_are_walked)
     for (uint32_t i = 0; i < 63; i++)
         CHECK_INT(i, rows[i]);
     CHECK_INT(31, match(build(&table), 7, "b/a/a/a/a/a", rows));
+}
+
+/* Words that are prefixes of each other, the longest first, in many alphabets:
+ * look-ups meet the edges of other words and of other nodes on their way. */
+TEST(slots_that_collide_are_told_apart)
+{
+    for (char letter = '0'; letter <= 'z'; letter++) {
+        struct table table = {0};
+        const struct gg_index *index;
+        char word[ROWS] = {0};
+        uint32_t rows[ROWS];
+
+        memset(word, letter, ROWS - 3);
+        memcpy(word + ROWS - 3, "/!", 2);
+        for (uint32_t i = 0; i < ROWS - 3; i++)
+            add(&table, 5, word + i, i);
+        index = build(&table);
+        for (uint32_t i = 0; i < ROWS - 3; i++) {
+            CHECK_INT(1, match(index, 5, word + i, rows));
+            CHECK_INT(i, rows[0]);
+        }
+        for (uint32_t source = 0; source < table.text_size; source++)
+            CHECK_INT(0, match(index, source, "!", rows));
+    }
 }
 
 static void *match_often(void *argument)
