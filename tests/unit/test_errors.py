@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from reference_tables import ADVICE, blocks, errors_table
 
 from greengrass_sdk import errors
 from greengrass_sdk.errors import (
@@ -194,3 +195,7 @@ def test_importing_the_errors_imports_nothing_else():
         check=True,
     )
     assert "['__future__', 'greengrass_sdk', 'greengrass_sdk.errors']" == found.stdout.strip()
+
+
+def test_the_table_in_the_manual_is_fresh():
+    assert {"errors": errors_table()} == blocks("errors.md"), ADVICE

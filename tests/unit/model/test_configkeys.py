@@ -2,6 +2,7 @@
 """V1's keys and their ranges."""
 
 import pytest
+from reference_tables import ADVICE, blocks, config_table
 
 from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model.configkeys import CONFIG_KEYS, UNKNOWN_SCHEME, file_of
@@ -97,3 +98,7 @@ def test_a_wrong_proxy_is_reported_without_its_password():
     [(_, message)] = kind("coreThing.networkProxy.proxy.url").check("socks5://me:secret@proxy")
     assert "'socks5://proxy'" in message
     assert "secret" not in message
+
+
+def test_the_table_in_the_manual_is_fresh():
+    assert {"keys": config_table()} == blocks("config-json.md"), ADVICE

@@ -43,7 +43,7 @@ def test_the_schema_is_valid():
     jsonschema.Draft202012Validator.check_schema(group_json_schema())
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "examples").rglob("group.toml")), ids=str)
+@pytest.mark.parametrize("file", sorted((ROOT / "examples").rglob("*.toml")), ids=str)
 def test_every_example_passes(file):
     assert valid(file.read_text())
 

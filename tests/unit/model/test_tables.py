@@ -2,6 +2,7 @@
 """The declarations of the group file: complete, and with the defaults that are promised."""
 
 import pytest
+from reference_tables import ADVICE, blocks, expected
 
 from greengrass_sdk.model.tables import REQUIRED, SCHEMA, TABLES, kind_of, table
 
@@ -161,3 +162,7 @@ def test_these_values_do_not_fit(part, key, value, reason):
 @pytest.mark.parametrize("name", ["wifi", "greengrass/wifi_1+=.@-x"])
 def test_secret_names_are_those_of_aws(name):
     assert name == table("secrets").rule(name)
+
+
+def test_the_tables_in_the_manual_are_fresh():
+    assert expected()["group-file.md"] == blocks("group-file.md"), ADVICE
