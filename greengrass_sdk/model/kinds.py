@@ -103,6 +103,8 @@ class Integer:
 
     def describe(self) -> str:
         """See Kind."""
+        if self.low == self.high:
+            return str(self.low)
         noun = "a power of two" if self.power_of_two else "a whole number"
         return f"{noun} from {self.low} to {self.high}"
 

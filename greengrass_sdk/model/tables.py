@@ -163,7 +163,7 @@ _GROUP = Table(
     keys=(
         Key(
             "name",
-            Text("the name of the group", _check_label, limit=limits.LABEL_CHARS),
+            Text("a name", _check_label, limit=limits.LABEL_CHARS),
             "The name of the group.",
             REQUIRED,
         ),

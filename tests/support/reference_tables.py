@@ -18,7 +18,7 @@ from greengrass_sdk.model.configkeys import CONFIG_KEYS
 from greengrass_sdk.model.tables import SCHEMA, TABLES, Key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
 ADVICE = "run `python tests/support/reference_tables.py`"
@@ -100,18 +100,19 @@ def _config_keys(keys: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, An
             yield f"{prefix}{name}", kind
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
-    return "".join(
-        f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |\n" for row in lines
-    )
+    return "".join(f"| {' | '.join(row)} |\n" for row in lines)
 
 
 def _refresh() -> None:
     for page, tables in expected().items():
         path = PAGES / page
         text = path.read_text(encoding="utf-8")
-        text = _BLOCK.sub(lambda found, new=tables: found[1] + new[found[2]] + found[4], text)
+        for name, table in tables.items():
+            opening = f"<!-- generated: {name} -->\n"
+            before, rest = text.split(opening)
+            text = f"{before}{opening}{table}<!-- end -->{rest.split('<!-- end -->', 1)[1]}"
         path.write_text(text, encoding="utf-8")
 
 

@@ -32,6 +32,7 @@ WORD = Text("a word", no_spaces, "^\\S+$", limit=5, example="word")
 FITTING: list[tuple[Kind, list[object]]] = [
     (Flag(), [True, False]),
     (Integer(1, 3), [1, 3]),
+    (Integer(1, 1), [1]),
     (Integer(4, 16, power_of_two=True), [4, 8, 16]),
     (Number(0.5, 3), [0.5, 1, 3.0]),
     (WORD, ["x", "fünf!"]),
@@ -47,6 +48,7 @@ REFUSED = [
     (Flag(), "yes", (), 'must be true or false, not "yes"'),
     (Integer(1, 3), 4, (), "must be a whole number from 1 to 3, not 4"),
     (Integer(1, 3), 0, (), "not 0"),
+    (Integer(1, 1), 2, (), "must be 1, not 2"),
     (Integer(1, 3), 2.0, (), "not 2.0"),
     (Integer(1, 3), True, (), "not true"),
     (Integer(1, 3), 1 << 400, (), "not a number of 401 bits"),

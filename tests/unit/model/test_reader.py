@@ -43,7 +43,7 @@ def test_defaults_are_not_shared():
     ("data", "key", "reason"),
     [
         ({}, None, "[group] is missing; it needs name and core"),
-        ({"group": {"core": "c"}}, "group", "'name' is missing; it must be the name of the group"),
+        ({"group": {"core": "c"}}, "group", "'name' is missing; it must be a name"),
         ({"group": 3}, "group", "must be a table, written as [group], not 3"),
         ({**GROUP, "schema": 2}, "schema", "must be 1, not 2; a newer file needs a newer version"),
         ({**GROUP, "functon": {}}, "functon", "unknown key; did you mean 'functions'?"),
