@@ -227,7 +227,7 @@ def _rich_table(stdout: TextIO, columns: Sequence[str], rows: list[list[str]]) -
         return False
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", min_width=len(column))
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console(file=stdout).print(table)

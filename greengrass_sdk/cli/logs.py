@@ -154,8 +154,8 @@ def _system_log(root: Path, name: str) -> Path:
     layout = _layout(root)
     path = layout.crash_log if name == CRASH else layout.system_log_dir / f"{name}.log"
     if not path.exists():
-        known = [CRASH, *sorted(file.stem for file in layout.system_log_dir.glob("*.log"))]
-        raise InvalidInputError(f"{path} does not exist; logs of this core: {', '.join(known)}")
+        files = [layout.crash_log, *sorted(layout.system_log_dir.glob("*.log"))]
+        raise InvalidInputError(f"{path} does not exist; {_existing(root, files)}")
     return path
 
 
@@ -169,14 +169,16 @@ def _user_log(root: Path, args: argparse.Namespace) -> Path | None:
             return file
     arn = _known_arn(root, name)
     if arn is None:
-        known = ", ".join(sorted({file.stem for file in files})) or "none"
-        raise InvalidInputError(
-            f"no log of a function {name!r} in {layout.log_dir}; functions with a log: {known}"
-        )
+        raise InvalidInputError(f"there is no log of a function {name!r}; {_existing(root, files)}")
     if not args.follow:
         return None
     region, account = arn.split(":")[3:5]
     return layout.user_log(region, account, name)
+
+
+def _existing(root: Path, files: list[Path]) -> str:
+    known = sorted({file.stem for file in files if file.exists()})
+    return f"under {root} there are: {', '.join(known)}" if known else f"{root} has no logs"
 
 
 def _known_arn(root: Path, name: str) -> str | None:

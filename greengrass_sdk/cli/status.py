@@ -74,7 +74,7 @@ def _print_functions(output: Output, functions: list[dict[str, Any]]) -> None:
     if not functions:
         output.text("no functions")
         return
-    columns = "FUNCTION KIND STATE PIDS WAITING RUNNING OK HANDLED UNHANDLED TIMEOUTS RESTARTS"
+    columns = "FUNCTION KIND STATE PIDS WAITING RUNNING OK FAILED RESTARTS"
     output.table(columns.split(), [_function_row(one) for one in functions])
     for one in functions:
         if one.get("last_error"):
@@ -84,9 +84,11 @@ def _print_functions(output: Output, functions: list[dict[str, Any]]) -> None:
 
 def _function_row(one: dict[str, Any]) -> list[str]:
     pids = ", ".join(str(worker["pid"]) for worker in one["workers"] if worker.get("pid"))
-    counts = ("waiting", "running", "ok", "handled", "unhandled", "timeouts", "restarts")
     kind = "pinned" if one["pinned"] else "on demand"
-    return [one["name"], kind, one["state"], pids or "-", *(str(one[key]) for key in counts)]
+    counts = [str(one[key]) for key in ("waiting", "running", "ok")]
+    failed = [f"{one[key]} {key}" for key in ("handled", "unhandled", "timeouts") if one[key]]
+    row = [one["name"], kind, one["state"], pids or "-", *counts]
+    return [*row, ", ".join(failed) or "0", str(one["restarts"])]
 
 
 def _print_rows(output: Output, rows: list[dict[str, Any]]) -> None:

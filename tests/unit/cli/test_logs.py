@@ -93,15 +93,24 @@ def test_an_unknown_system_log_lists_those_that_exist(run, layout):
     code, _out, err = run("logs", "--system", "ruter", "--root", layout.root)
 
     assert code == 4
-    assert "logs of this core: crash, router, runtime" in err
+    assert err.endswith(f"under {layout.root} there are: crash, router, runtime\n")
 
 
 def test_an_unknown_function_lists_those_that_have_a_log(run, layout):
     code, _out, err = run("logs", "helo", "--root", layout.root)
 
     assert code == 4
-    assert "no log of a function 'helo'" in err
-    assert "functions with a log: hello" in err
+    assert "there is no log of a function 'helo'" in err
+    assert err.endswith(f"under {layout.root} there are: hello\n")
+
+
+@pytest.mark.parametrize("arguments", [["hello"], ["--system"]])
+def test_a_root_without_logs_says_so(run, core, tmp_path, arguments):
+    core.answers["status"] = CoreUnavailableError("none")
+    code, _out, err = run("logs", *arguments, "--root", tmp_path)
+
+    assert code == 4
+    assert err.endswith(f"{tmp_path} has no logs\n")
 
 
 def test_a_function_that_has_not_logged_yet_is_no_error(run, layout, core):

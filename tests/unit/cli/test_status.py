@@ -81,7 +81,7 @@ def test_the_head_says_which_core_this_is(run):
 def test_each_function_has_a_line_and_its_last_error(run):
     lines = [line.split() for line in run("status")[1].splitlines()]
 
-    assert ["climate", "pinned", "running", "43", "0", "1", "7", "1", "0", "0", "2"] in lines
+    assert ["climate", "pinned", "running", "43", "0", "1", "7", "1", "handled", "2"] in lines
     assert ["climate:", "last", "error:", "exit", "status", "1"] in lines
 
 
