@@ -86,12 +86,8 @@ class LogFile:
         with self._lock:
             self._pending.append(data)
             self._pending_bytes += len(data)
-            own_thread = self._schedule is not None and threading.get_ident() == self._thread
-            if not own_thread or self._pending_bytes >= PENDING_BYTES:
+            if self._pending_bytes >= PENDING_BYTES or not self._is_scheduled():
                 self.flush()
-            elif not self._due and self._schedule is not None:
-                self._due = True
-                self._schedule(self.flush)
 
     def flush(self) -> None:
         """Write what is pending; never raises for what the disk does."""
@@ -112,6 +108,18 @@ class LogFile:
                 self._reported = False
             except OSError as error:
                 self._fail(error, len(queue))
+
+    def _is_scheduled(self) -> bool:
+        """Return whether a flush is due that need not be waited for; schedule it if it can be."""
+        if self._schedule is None or threading.get_ident() != self._thread:
+            return False
+        if not self._due:
+            try:
+                self._schedule(self.flush)
+            except RuntimeError:  # the event loop is closed: these are the last words
+                return False
+            self._due = True
+        return True
 
     def close(self) -> None:
         """Write what is pending and close the file; a later write opens it again."""

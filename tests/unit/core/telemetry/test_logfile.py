@@ -224,6 +224,16 @@ def test_another_thread_writes_at_once_and_schedules_nothing(path):
         assert [] == flushes
 
 
+def test_after_the_event_loop_records_are_written_at_once(path):
+    def closed(_):
+        raise RuntimeError("Event loop is closed")
+
+    with opened(path, schedule=closed) as file:
+        file.write("last words")
+
+        assert "last words\n" == path.read_text()
+
+
 def test_threads_do_not_mix_their_records(path):
     with opened(path, 4096) as file:
 
