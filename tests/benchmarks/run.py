@@ -31,6 +31,8 @@ from greengrass_sdk import Client, _native
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Row = dict[str, Any]
+
 FUNCTIONS = 20
 MESSAGES = 10_000
 BATCH = 40
@@ -56,7 +58,7 @@ def function_handler(event, context):
 """
 
 
-def measured(name: str, value: float, unit: str, bound: float | None = None, **more: Any) -> dict:
+def measured(name: str, value: float, unit: str, bound: float | None = None, **more: Any) -> Row:
     return {"name": name, "value": round(value, 3), "unit": unit, "bound": bound, **more}
 
 
@@ -74,7 +76,7 @@ def group(folder: Path, functions: dict[str, str], extra: str = "", keys: str = 
 # --- cold start ------------------------------------------------------------------
 
 
-def cold(folder: Path, quick: bool) -> list[dict]:
+def cold(folder: Path, quick: bool) -> list[Row]:
     """From a caller's invoke to the first line of a handler whose process did not exist."""
     names = [f"cold{number}" for number in range(COLD_STARTS // (4 if quick else 1))]
     path = group(folder / "cold", dict.fromkeys(names, STAMP))
@@ -129,7 +131,7 @@ def processes(core: RunningCore) -> tuple[int, list[int], list[int]]:
     return status["pid"], [zygote["pid"] for zygote in status["zygotes"]], workers
 
 
-def memory(folder: Path, quick: bool) -> list[dict]:
+def memory(folder: Path, quick: bool) -> list[Row]:
     """Proportional memory of idle workers, before and after many messages, and of the core."""
     names = [f"idle{number}" for number in range(FUNCTIONS)]
     rows = "".join(
@@ -193,7 +195,7 @@ def idle_load(pids: list[int]) -> float:
 # --- imports and the first message ---------------------------------------------------
 
 
-def imports(_folder: Path, quick: bool) -> list[dict]:
+def imports(_folder: Path, quick: bool) -> list[Row]:
     """What a function pays for importing us, over an interpreter that imports nothing."""
     dropin = Path(next(iter(__import__("greengrass_sdk").__path__))) / "dropin"
     cases = {
@@ -214,7 +216,7 @@ def imports(_folder: Path, quick: bool) -> list[dict]:
     return [*rows, measured("floor: bare interpreter", bare, "ms")]
 
 
-def first_message(folder: Path, quick: bool) -> list[dict]:
+def first_message(folder: Path, quick: bool) -> list[Row]:
     """From the start of `greengrass run` to the first message it shows."""
     example = copy_example("hello_world", folder)
     spans = []
@@ -238,7 +240,7 @@ def first_message(folder: Path, quick: bool) -> list[dict]:
     return [measured("greengrass run to the first message", statistics.median(spans), "s", 1.0)]
 
 
-MEASUREMENTS: dict[str, Callable[[Path, bool], list[dict]]] = {
+MEASUREMENTS: dict[str, Callable[[Path, bool], list[Row]]] = {
     "cold": cold,
     "memory": memory,
     "imports": imports,
@@ -283,7 +285,7 @@ def main() -> int:
     args = parser.parse_args()
     if unknown := set(args.names) - set(MEASUREMENTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
-    rows: list[dict] = []
+    rows: list[Row] = []
     for name in args.names or MEASUREMENTS:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             found = MEASUREMENTS[name](Path(folder), args.quick)
