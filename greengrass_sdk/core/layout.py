@@ -184,7 +184,7 @@ class Layout:
         for folder, mode in (
             (self.writable, _OPEN),
             (self.writable / "deployment", _OPEN),
-            (self.group_dir, _PRIVATE),
+            (self.group_dir, _OPEN),  # code may lie beside the group file
             (self.lambdas_dir, _OPEN),
             (self.writable / "var", _OPEN),
             (self.log_dir, _PRIVATE),

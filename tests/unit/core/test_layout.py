@@ -129,7 +129,7 @@ def test_create_makes_folders_with_their_modes_whatever_the_umask(tmp_path):
     finally:
         os.umask(old)
 
-    for folder in (layout.root, layout.writable, layout.lambdas_dir):
+    for folder in (layout.root, layout.writable, layout.group_dir, layout.lambdas_dir):
         assert 0o755 == mode(folder), folder
     for folder in (layout.log_dir, layout.system_log_dir, layout.state_dir, layout.tokens_dir):
         assert 0o700 == mode(folder), folder
