@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.model.coreconfig import CoreConfig
     from greengrass_sdk.model.group import Group
 
-__all__ = ["RunnableCore", "Supervision", "build_core", "read_root", "serve"]
+__all__ = ["RunnableCore", "Supervision", "build_core", "layout_of", "read_root", "serve"]
 
 
 class RunnableCore(Protocol):
@@ -140,6 +140,15 @@ def build_core(
     layout, config = read_root(root)
     options = CoreOptions(run_as_current_user=as_current_user)
     return Core(group, layout, config, options, on_event)
+
+
+def layout_of(root: Path) -> Layout:
+    """Return the layout of `root`, also when its `config.json` is broken: to look, and to stop."""
+    from greengrass_sdk.client.connect import write_dir
+    from greengrass_sdk.core.layout import Layout
+
+    written = write_dir(root)
+    return Layout(root, None if written == root / "ggc" else written)
 
 
 def read_root(root: Path) -> tuple[Layout, CoreConfig | None]:

@@ -26,8 +26,8 @@ from greengrass_sdk.cli._groups import GROUP_FILE
 from greengrass_sdk.cli._notify import notify
 from greengrass_sdk.cli._output import Output, UsageError, exit_code_of
 from greengrass_sdk.cli._program import Parser, nearest, run_guarded, version_text
-from greengrass_sdk.cli._serve import Supervision, build_core, read_root, serve
-from greengrass_sdk.errors import ConfigError, GreengrassError
+from greengrass_sdk.cli._serve import Supervision, build_core, layout_of, read_root, serve
+from greengrass_sdk.errors import AuthorizationError, ConfigError, GreengrassError
 
 if TYPE_CHECKING:
     import argparse
@@ -95,6 +95,8 @@ def _dispatch(arguments: list[str], output: Output) -> int:
     root = Path(args.root).absolute()
     if args.action == "start" and args.foreground:
         return _foreground(root, args, output)
+    if args.action == "restart":
+        _load_group(read_root(root)[0])  # what could not start again is not stopped
     if args.action in ("stop", "restart"):
         _stop(root, output)
     if args.action in ("start", "restart"):
@@ -298,17 +300,26 @@ class _Report:
 
 
 def running_pid(layout: Layout) -> int | None:
-    """Return the pid of the core that holds the root's lock, None if nobody does."""
+    """
+    Return the pid of the core that holds the root's lock, None if nobody does.
+
+    Raises:
+        AuthorizationError: The root is somebody else's.
+    """
     from greengrass_sdk.client.connect import is_running
 
+    if layout.state_dir.exists() and not os.access(layout.state_dir, os.R_OK | os.X_OK):
+        owner = layout.state_dir.stat().st_uid
+        raise AuthorizationError(
+            f"root {layout.root} belongs to uid {owner}; run this as its owner"
+        )
     if not is_running(str(layout.root)):
         return None
     return layout.running_pid()
 
 
 def _stop(root: Path, output: Output) -> None:
-    layout, _config = read_root(root)
-    pid = running_pid(layout)
+    pid = running_pid(layout_of(root))
     if pid is None:
         output.text("Greengrass is not running")
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from greengrass_sdk.cli._output import UsageError, printable
 from greengrass_sdk.cli._roots import add_root_option, stored_root
+from greengrass_sdk.cli._serve import layout_of
 from greengrass_sdk.cli._tool import ask
 from greengrass_sdk.errors import CoreUnavailableError, InvalidInputError
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from greengrass_sdk.cli._output import Output
-    from greengrass_sdk.core.layout import Layout
 
 __all__ = ["configure", "execute"]
 
@@ -151,7 +151,7 @@ def _last(lines: list[str], records: int | None) -> list[str]:
 
 
 def _system_log(root: Path, name: str) -> Path:
-    layout = _layout(root)
+    layout = layout_of(root)
     path = layout.crash_log if name == CRASH else layout.system_log_dir / f"{name}.log"
     if not path.exists():
         files = [layout.crash_log, *sorted(layout.system_log_dir.glob("*.log"))]
@@ -161,7 +161,7 @@ def _system_log(root: Path, name: str) -> Path:
 
 def _user_log(root: Path, args: argparse.Namespace) -> Path | None:
     """Return the log of a function; None if the function is there and has none yet."""
-    layout = _layout(root)
+    layout = layout_of(root)
     name = _short(args.function)
     files = sorted((layout.log_dir / "user").glob("*/*/*.log"))
     for file in files:
@@ -192,9 +192,3 @@ def _known_arn(root: Path, name: str) -> str | None:
 
 def _short(function: str) -> str:
     return function.split(":")[6] if function.count(":") >= 6 else function
-
-
-def _layout(root: Path) -> Layout:
-    from greengrass_sdk.cli._serve import read_root
-
-    return read_root(root)[0]

@@ -154,6 +154,33 @@ def test_stopping_what_does_not_run_is_no_error(run, layout):
     assert run("stop", "--root", layout.root) == (0, "Greengrass is not running\n", "")
 
 
+def test_a_broken_config_does_not_keep_from_stopping(run, layout):
+    (layout.root / "config").mkdir()
+    layout.config_file.write_text("{")
+
+    assert run("stop", "--root", layout.root)[0] == 0
+    assert run("start", "--root", layout.root)[0] == 3
+
+
+def test_what_could_not_start_again_is_not_stopped(run, layout, monkeypatch):
+    stopped: list[object] = []
+    monkeypatch.setattr(greengrassd, "_stop", lambda root, _output: stopped.append(root))
+    (layout.group_dir / "group.toml").write_text("broken")
+    code, _out, err = run("restart", "--root", layout.root)
+
+    assert (code, stopped) == (3, [])
+    assert "group.toml:1" in err
+
+
+def test_the_root_of_somebody_else_is_refused(run, layout, monkeypatch):
+    layout.state_dir.mkdir(parents=True)
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    code, _out, err = run("stop", "--root", layout.root)
+
+    assert code == 6
+    assert f"root {layout.root} belongs to uid {os.geteuid()}; run this as its owner" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -10,7 +10,8 @@ import signal
 
 import pytest
 
-from greengrass_sdk.cli._serve import Supervision, read_root, serve
+from greengrass_sdk.cli._serve import Supervision, layout_of, read_root, serve
+from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.errors import ConfigError
 
 
@@ -161,6 +162,7 @@ def test_the_write_directory_of_the_config_is_used(tmp_path):
     layout, _config = read_root(tmp_path)
 
     assert layout.writable == tmp_path / "elsewhere"
+    assert layout_of(tmp_path) == layout
 
 
 def test_a_broken_config_is_refused(tmp_path):
@@ -169,3 +171,4 @@ def test_a_broken_config_is_refused(tmp_path):
 
     with pytest.raises(ConfigError, match=r"config\.json"):
         read_root(tmp_path)
+    assert layout_of(tmp_path) == Layout(tmp_path)
