@@ -250,7 +250,7 @@ def test_a_stale_socket_is_replaced(tmp_path):
 
 def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path):
     async def play():
-        with pytest.raises(ConfigError, match="cannot listen at .*; check the folder's owner"):
+        with pytest.raises(ConfigError, match=r"cannot listen at .*; check the folder.s owner"):
             Bench(tmp_path / "missing")
 
     asyncio.run(play())
