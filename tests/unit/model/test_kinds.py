@@ -158,3 +158,15 @@ class TestSpelling:
         )
         assert "unknown key; Allowed: name, core" == unknown("xyz", ["name", "core"])
         assert "unknown key; this table has no keys" == unknown("xyz", [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Text("a path"), "a path"),
+        (Text("a name", limit=3), "a name of at most 3 characters"),
+        (Text("a name", example="x"), 'a name, such as "x"'),
+    ],
+)
+def test_a_text_is_described_with_its_limit_and_example(kind, text):
+    assert text == kind.describe()
