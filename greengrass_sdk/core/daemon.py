@@ -121,8 +121,7 @@ class Core:
             self.group = configuration.merge(self.group, self.config)
         self.layout.create()
         self._running.enter_context(self.layout.lock())
-        gate = _Gate(self.on_event)
-        view = self._open_view(loop, gate)
+        view = self._open_view(loop)
         logs = self._open_logs(loop, view)
 
         boot = secrets.token_bytes(8)
@@ -144,12 +143,11 @@ class Core:
             *(self.group.name, self.layout.root, os.getpid()),
         )
         view.started(str(self.layout.root), os.getpid())
-        gate.open()
         pool.start_pinned()
 
-    def _open_view(self, loop: asyncio.AbstractEventLoop, gate: _Gate) -> View:
-        view = View(gate.emit, clock=loop.time, now_ms=_now_ms)
-        if self.on_event is not None:
+    def _open_view(self, loop: asyncio.AbstractEventLoop) -> View:
+        view = View(self.on_event, clock=loop.time, now_ms=lambda: time.time_ns() // 1_000_000)
+        if view.wanted:
             self._running.callback(view.flush)
             self._running.callback(loop.create_task(_tell_skipped(view)).cancel)
         return view
@@ -159,7 +157,7 @@ class Core:
             self.layout,
             self.group.loggers,
             schedule=loop.call_soon,
-            on_record=view.log if self.on_event is not None else None,
+            on_record=view.log if view.wanted else None,
         )
         self._running.enter_context(logs)
         for warning in self.group.warnings:
@@ -192,7 +190,7 @@ class Core:
         driver.on(events.RetireWorker, pool.retire_worker)
         driver.on(events.Finished, reporter.finished)
         driver.on(events.Unrouted, reporter.unrouted)
-        if self.on_event is not None:
+        if reporter.view.wanted:
             driver.watch(reporter.tapped)
 
     def _open_socket(self, loop: asyncio.AbstractEventLoop, status: Status, boot: bytes) -> None:
@@ -232,35 +230,10 @@ class Core:
         self._running.callback(listener.close)
 
 
-class _Gate:
-    """Keeps events back until the core has started: `started` is the first one."""
-
-    def __init__(self, sink: Callable[[dict[str, Any]], None] | None) -> None:
-        self._sink = sink
-        self._kept: list[dict[str, Any]] | None = []
-
-    def emit(self, event: dict[str, Any]) -> None:
-        if self._sink is None:
-            return
-        if self._kept is None or event["event"] == "started":
-            self._sink(event)
-        else:
-            self._kept.append(event)
-
-    def open(self) -> None:
-        kept, self._kept = self._kept or [], None
-        for event in kept:
-            self.emit(event)
-
-
 async def _tell_skipped(view: View) -> None:
     while True:
         await asyncio.sleep(_SKIPPED_S)
         view.flush()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _raise_descriptors() -> tuple[int, int]:

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from greengrass_sdk.client.tools import CoreTools
+from greengrass_sdk.core.config import load_config
+from greengrass_sdk.core.daemon import Core
+from greengrass_sdk.core.layout import Layout
+from greengrass_sdk.errors import ConfigError, PackageError
+from greengrass_sdk.model.group import parse_group
+
+HEAD = 'schema = 1\n[group]\nname = "g"\ncore = "c"\n'
+FUNCTION = '[functions.f]\ncode = "code"\nhandler = "f.handler"\n'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "f.py").write_text("def handler(event, context): return event\n")
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    return tmp_path
+
+
+def core(folder, text=FUNCTION, **options):
+    group = parse_group(HEAD + text, base=folder, file="group.toml")
+    return Core(group, Layout(folder / "root"), **options)
+
+
+def test_a_core_starts_answers_its_owner_and_stops_without_a_trace(folder):
+    events = []
+
+    async def scenario():
+        running = core(folder, on_event=events.append)
+        await running.start()
+
+        def ask():
+            with CoreTools(folder / "root") as tools:
+                return tools.status(), tools.invoke("f", b'{"a": 1}')
+
+        status, result = await asyncio.to_thread(ask)
+        assert os.getpid() == status["pid"]
+        assert ("ok", b'{"a": 1}') == (result["outcome"], result["payload"])
+        await running.stop()
+        await running.stop()
+
+    asyncio.run(scenario())
+    assert "started" == events[0]["event"]
+    assert not (folder / "root" / "ggc" / "ipc.sock").exists()
+    assert [] == list((folder / "run").rglob("[0-9]*"))
+
+
+def test_a_tools_stop_ends_the_wait(folder):
+    async def scenario():
+        running = core(folder)
+        await running.start()
+
+        def ask():
+            with CoreTools(folder / "root") as tools:
+                tools.stop()
+
+        await asyncio.to_thread(ask)
+        async with asyncio.timeout(10):
+            await running.wait_stopped()
+        await running.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_second_core_on_the_same_root_is_refused_and_the_first_goes_on(folder):
+    async def scenario():
+        first = core(folder)
+        await first.start()
+        with pytest.raises(ConfigError, match=f"is in use by the core with pid {os.getpid()}"):
+            await core(folder).start()
+        assert (folder / "root" / "ggc" / "ipc.sock").exists()
+        await first.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_start_that_fails_releases_the_root(folder):
+    async def scenario():
+        broken = core(folder)
+        (folder / "code" / "f.py").unlink()
+        (folder / "code").rmdir()
+        with pytest.raises(PackageError):
+            await broken.start()
+        (folder / "code").mkdir()
+        again = core(folder)
+        await again.start()
+        await again.stop()
+
+    asyncio.run(scenario())
+
+
+def test_config_json_wins_over_the_group_file(folder):
+    async def scenario():
+        layout = Layout(folder / "root")
+        layout.create()
+        layout.config_file.write_text('{"runtime": {"maxWorkItemCount": 7}}')
+        running = core(folder, config=load_config(layout.config_file))
+        await running.start()
+        assert 7 == running.group.limits.work_items
+        await running.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_start_leaves_the_processs_open_files_as_they_were(folder):
+    async def scenario():
+        running = core(folder)
+        await running.start()
+        await running.stop()
+
+    asyncio.run(scenario())
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        asyncio.run(scenario())
+    assert before == len(list(Path("/proc/self/fd").iterdir()))

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+import os
+
+from greengrass_sdk._native import Frame, Kind
+from greengrass_sdk._native._py.router.machine import Router
+from greengrass_sdk.core.functions.pool import ManagedFunction, Pool
+from greengrass_sdk.core.functions.zygotes import Zygotes
+from greengrass_sdk.core.router.driver import RouterDriver
+from greengrass_sdk.core.router.table import Table
+from greengrass_sdk.core.status import Status
+from greengrass_sdk.model.group import parse_group
+
+GROUP = """
+schema = 1
+[group]
+name = "g"
+core = "c"
+[functions.f]
+code = "."
+handler = "f.handler"
+pinned = true
+[clients.panel]
+[[subscriptions]]
+id = "row"
+source = "cloud"
+subject = "a"
+target = "f"
+[[subscriptions]]
+id = "other"
+source = "cloud"
+subject = "a"
+target = "panel"
+"""
+
+
+class Nobody:
+    def function(self, name, state, pid, reason):
+        pass
+
+
+def test_the_report_names_functions_rows_clients_and_counters(tmp_path):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        table = Table(parse_group(GROUP, base=tmp_path, file="group.toml"))
+        machine = Router(work_items=9, topic_payload_bytes=100, invoke_payload_bytes=100)
+        driver = RouterDriver(machine, loop)
+        table.install(machine)
+        cloud, endpoint = table.number("cloud"), table.number("f")
+        driver.serve(cloud, lambda _: None)
+        pool = Pool(loop, driver, Nobody())
+        managed = ManagedFunction(
+            name="f",
+            endpoint=endpoint,
+            pinned=True,
+            memory_kib=None,
+            logs=None,
+            request=None,
+            zygote=None,
+        )
+        pool.add([managed])
+        driver.send(Frame(Kind.PUBLISH, 0, cloud, 0, b"a", b"", b"x"))
+        driver.send(Frame(Kind.PUBLISH, 0, cloud, 0, b"nowhere", b"", b"x"))
+        status = Status(tmp_path, table, driver, pool, Zygotes(pool.exited, pool.zygote_gone))
+        report = status.report()
+        driver.close()
+        return report
+
+    report = asyncio.run(scenario())
+    assert ("g", "c", os.getpid(), str(tmp_path)) == (
+        report["group"],
+        report["core"],
+        report["pid"],
+        report["root"],
+    )
+    assert {"used": 1, "limit": 9} == report["work_items"]
+    assert 1 == report["unrouted"]
+    [function] = report["functions"]
+    assert ("f", True, "stopped", 1, 0, []) == (
+        function["name"],
+        function["pinned"],
+        function["state"],
+        function["waiting"],
+        function["running"],
+        function["workers"],
+    )
+    assert [{"name": "panel", "connected": False}] == report["clients"]
+    assert [("row", 1, {}), ("other", 0, {"not connected": 1})] == [
+        (row["id"], row["delivered"], row["dropped"]) for row in report["subscriptions"]
+    ]
