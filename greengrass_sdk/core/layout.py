@@ -476,14 +476,15 @@ def _script(up: str, body: str) -> str:
     """
     Return a script that runs `greengrassd` for the root that lies at `up` from its own folder.
 
-    The shell runs the second line and becomes Python, to which that line is a string: `#!` alone
+    The shell runs the lines up to `exec` and becomes Python, to which they are a string: `#!` alone
     cannot name an interpreter with a long path or a space in it.
     """
     python = re.sub(r'([\\"$`])', r"\\\1", sys.executable)
     return f"""\
 #!/bin/sh
-'''exec' "{python}" -I "$0" "$@"
-' '''
+"true" r''':'
+exec "{python}" -I "$0" "$@"
+'''
 # Written by the core when it starts.
 import os
 import sys
