@@ -18,7 +18,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TextIO
 
-from greengrass_sdk.cli._output import Paint, printable
+from greengrass_sdk.cli._output import Paint, is_unicode, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +44,10 @@ QUIET_SYSTEM_LEVELS = ("TRACE", "DEBUG", "INFO")
 class JsonLines:
     """Renders each event as one line of JSON."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, unicode: bool = True) -> None:
         import json
 
-        self._dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+        self._dumps = json.JSONEncoder(ensure_ascii=not unicode, separators=(",", ":")).encode
 
     def render(self, event: Event) -> str:
         """Return the line, without its end."""
@@ -81,10 +81,8 @@ class LiveText:
                 columns = os.get_terminal_size(stream.fileno()).columns or None
             except OSError:
                 columns = None
-        unicode = (stream.encoding or "").lower().replace("-", "") in {"utf8", "utf8sig"}
-        return cls(
-            paint=Paint.for_stream(stream), columns=columns, unicode=unicode, verbose=verbose
-        )
+        paint, unicode = Paint.for_stream(stream), is_unicode(stream)
+        return cls(paint=paint, columns=columns, unicode=unicode, verbose=verbose)
 
     def render(self, event: Event) -> str:
         """Return the line or lines, without the last end."""

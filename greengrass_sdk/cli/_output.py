@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 from greengrass_sdk.errors import ConfigError, FunctionError, GreengrassError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.errors import Problem
 
-__all__ = ["Output", "Paint", "UsageError", "exit_code_of", "printable"]
+__all__ = ["Output", "Paint", "UsageError", "exit_code_of", "is_unicode", "printable"]
 
 EXIT_USAGE = 2
 EXIT_INTERNAL = 99
@@ -84,8 +85,8 @@ class Output:
         self.json = json
         self.debug = debug
         self.quiet = quiet
-        self.stdout = stdout if stdout is not None else sys.stdout
-        self.stderr = stderr if stderr is not None else sys.stderr
+        self.stdout = _usable(stdout if stdout is not None else sys.stdout)
+        self.stderr = _usable(stderr if stderr is not None else sys.stderr)
 
     @property
     def paint(self) -> Paint:
@@ -114,7 +115,8 @@ class Output:
         """Print one JSON object on a line of its own and flush it."""
         import json
 
-        print(json.dumps(values, ensure_ascii=False), file=self.stdout, flush=True)
+        text = json.dumps(values, ensure_ascii=not is_unicode(self.stdout))
+        print(text, file=self.stdout, flush=True)
 
     def data(self, payload: bytes) -> None:
         """Write `payload` untouched; a missing last newline is added."""
@@ -161,6 +163,20 @@ class Output:
     def abandon_stdout(self) -> None:
         """Point standard output at nothing, so that the interpreter's last flush cannot fail."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+
+
+def is_unicode(stream: TextIO) -> bool:
+    """Return whether every character can be written to `stream`."""
+    return (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf8")
+
+
+def _usable(stream: TextIO | None) -> TextIO:
+    """Return a stream that takes whatever others sent; for one that was closed, a blind one."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as we
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 def exit_code_of(error: BaseException) -> int:

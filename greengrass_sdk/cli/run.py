@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from greengrass_sdk.cli._groups import load_target
 from greengrass_sdk.cli._live import EventWriter, JsonLines, LiveText
-from greengrass_sdk.cli._output import UsageError
+from greengrass_sdk.cli._output import UsageError, is_unicode
 from greengrass_sdk.cli._roots import run_root
 from greengrass_sdk.cli._serve import Supervision, build_core, serve
 
@@ -80,8 +80,13 @@ async def _run(group: Group, root: Path, args: argparse.Namespace, output: Outpu
         if core is not None:
             loop.call_soon_threadsafe(core.request_stop)
 
-    view = JsonLines() if output.json else LiveText.for_stream(output.stdout, verbose=output.debug)
-    writer = EventWriter(output.stdout, view.render, on_closed=reader_gone)
+    stdout = output.stdout
+    view = (
+        JsonLines(unicode=is_unicode(stdout))
+        if output.json
+        else LiveText.for_stream(stdout, verbose=output.debug)
+    )
+    writer = EventWriter(stdout, view.render, on_closed=reader_gone)
     try:
         core = build_core(group, root, as_current_user=True, on_event=writer.put)
         await serve(

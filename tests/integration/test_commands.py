@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -54,6 +55,9 @@ source = "echo"
 subject = "out/#"
 target = "cloud"
 """
+
+
+FUNCTION_PINNED = "[functions.echo]\npinned = true"
 
 
 @pytest.fixture
@@ -139,6 +143,33 @@ def test_a_signal_ends_the_run_cleanly(project, number):
         core.process.send_signal(number)
         assert core.process.wait(20) == 0
         assert "stopping; Ctrl-C again ends it at once" in core.told()
+
+
+STUBBORN = """\
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("deaf")
+
+
+def function_handler(event, context):
+    pass
+"""
+
+
+def test_a_second_interrupt_ends_the_run_at_once_and_its_workers_with_it(project):
+    (project / "code" / "echo.py").write_text(STUBBORN)
+    (project / "group.toml").write_text(GROUP.replace("[functions.echo]", FUNCTION_PINNED))
+    with RunningCore(project, status=130) as core:
+        core.log("echo", "deaf")
+        [worker] = core.status()["functions"][0]["workers"]
+        ended = os.pidfd_open(worker["pid"])
+        core.process.send_signal(signal.SIGINT)
+        while "stopping" not in core.told():
+            assert core.process.poll() is None
+        core.process.send_signal(signal.SIGINT)
+        assert core.process.wait(20) == 130
+        assert select.select([ended], [], [], 20)[0] == [ended]
+        os.close(ended)
 
 
 def test_people_get_text_and_no_json(project, command):

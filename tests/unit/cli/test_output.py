@@ -141,3 +141,33 @@ def test_a_payload_gets_a_last_newline_and_nothing_else():
     output.data(b"x\n")
 
     assert raw.getvalue() == b"\xff\x00\nx\n"
+
+
+def _encoded(encoding):
+    raw = io.BytesIO()
+    return raw, io.TextIOWrapper(raw, encoding=encoding)
+
+
+def test_json_is_valid_whatever_the_terminal_can_show():
+    for encoding in ("utf-8", "ascii", "latin-1"):
+        raw, stdout = _encoded(encoding)
+        Output(json=True, stdout=stdout, stderr=io.StringIO()).document({"a": "grün → 😀"})
+
+        assert json.loads(raw.getvalue().decode(encoding))["a"] == "grün → 😀"
+
+
+def test_text_that_cannot_be_encoded_is_escaped():
+    raw, stdout = _encoded("ascii")
+    output = Output(stdout=stdout, stderr=io.StringIO())
+    output.text("→ \udcff")
+    output.flush()
+
+    assert raw.getvalue() == b"\\u2192 \\udcff\n"
+
+
+def test_a_standard_stream_that_is_closed_is_no_error(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    output = Output(stderr=io.StringIO())
+    output.text("nobody hears it")
+
+    output.stdout.close()
