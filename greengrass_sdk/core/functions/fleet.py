@@ -65,11 +65,16 @@ class Fleet:
             ConfigError: A function asks for an identity it must not or cannot have.
             PackageError: The code of a function cannot be used.
         """
+        self._check_root()
         default = None if as_current_user else default_identity()
-        return [
+        managed = [
             self._managed(function, numbers[function.arn], self._identity(function, default))
             for function in self.group.functions.values()
         ]
+        packages.remove_stale(
+            self.layout, [function.arn for function in self.group.functions.values()]
+        )
+        return managed
 
     async def warm_up(self) -> None:
         """
@@ -81,16 +86,17 @@ class Fleet:
         pythons = {function.python for function in self.group.functions.values()}
         await asyncio.gather(*(self.zygotes.get(python) for python in pythons))
 
+    def _check_root(self) -> None:
+        refusal = self.group.root_refusal()
+        allowed = self.config is not None and self.config.runtime.allow_functions_to_run_as_root
+        if refusal is not None and not allowed:
+            raise ConfigError(
+                f'{refusal}; set runtime.allowFunctionsToRunAsRoot to "yes" in '
+                f"{self.layout.config_file}, or another run_as"
+            )
+
     def _identity(self, function: Function, default: Identity | None) -> Identity | None:
         asked = function.run_as
-        if asked is not None and asked.is_root:
-            allowed = self.config is not None and self.config.runtime.allow_functions_to_run_as_root
-            if not allowed:
-                raise ConfigError(
-                    f"[{function.arn}] are configured to run as root while Greengrass is not "
-                    "configured to run lambdas with root permissions; set runtime."
-                    f'allowFunctionsToRunAsRoot to "yes" in {self.layout.config_file}'
-                )
         if asked is None:
             return resolve(None, None, default)
         return resolve(asked.uid, asked.gid, default)
@@ -129,6 +135,7 @@ class Fleet:
                 token=secrets.token_hex(_TOKEN_BYTES),
                 base_env=os.environ,
                 config=self.config,
+                uid=None if identity is None else identity.uid,
             ),
             cwd=str(code),
             sys_path=environment.sys_path(function, code),
