@@ -21,17 +21,34 @@ if TYPE_CHECKING:
         AuthorizationError,
         ConfigError,
         CoreUnavailableError,
+        DeploymentError,
         FunctionError,
         FunctionHandledError,
         FunctionNotFoundError,
         FunctionTimeoutError,
         FunctionUnhandledError,
         GreengrassError,
+        HandlerError,
         InvalidInputError,
         LimitExceededError,
+        LocalProtocolError,
+        NativeError,
         NoSubscriptionError,
+        NotEnoughMessagesError,
+        PackageError,
+        ProtocolError,
         QueueFullError,
+        RemoteProtocolError,
         RequestTimeoutError,
+        SecretError,
+        SecretNotFoundError,
+        ShadowError,
+        ShadowNotFoundError,
+        ShadowTooLargeError,
+        ShadowVersionConflictError,
+        StreamError,
+        StreamFullError,
+        StreamNotFoundError,
     )
 
 __all__ = [
@@ -40,19 +57,36 @@ __all__ = [
     "Client",
     "ConfigError",
     "CoreUnavailableError",
+    "DeploymentError",
     "FunctionError",
     "FunctionHandledError",
     "FunctionNotFoundError",
     "FunctionTimeoutError",
     "FunctionUnhandledError",
     "GreengrassError",
+    "HandlerError",
     "InvalidInputError",
     "InvokeResult",
     "LimitExceededError",
+    "LocalProtocolError",
     "Message",
+    "NativeError",
     "NoSubscriptionError",
+    "NotEnoughMessagesError",
+    "PackageError",
+    "ProtocolError",
     "QueueFullError",
+    "RemoteProtocolError",
     "RequestTimeoutError",
+    "SecretError",
+    "SecretNotFoundError",
+    "ShadowError",
+    "ShadowNotFoundError",
+    "ShadowTooLargeError",
+    "ShadowVersionConflictError",
+    "StreamError",
+    "StreamFullError",
+    "StreamNotFoundError",
     "__version__",
 ]
 
@@ -64,12 +98,10 @@ _CLIENT = ("AsyncClient", "Client", "InvokeResult", "Message")
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _CLIENT:
-        from greengrass_sdk import client as home
-    else:
-        from greengrass_sdk import errors as home
-    value = getattr(home, name)
-    globals()[name] = value
+    from importlib import import_module
+
+    home = import_module(f"{__name__}.client" if name in _CLIENT else f"{__name__}.errors")
+    value = globals()[name] = getattr(home, name)
     return value
 
 

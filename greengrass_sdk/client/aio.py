@@ -100,8 +100,9 @@ class AsyncClient:
     async def receive(self, timeout_s: float | None = None) -> Message:
         """Return the next message that a subscription brings here; see `Client.receive`."""
         session = await self._session(receiving=True)
+        deadline = asyncio.timeout(timeout_s)
         try:
-            async with asyncio.timeout(timeout_s) as deadline:
+            async with deadline:
                 while True:
                     frame = await _take(session)
                     if is_message(frame):
@@ -199,8 +200,9 @@ async def _call(
     """Send one frame and return its answer."""
     slot = _Slot[Frame]()
     number = session.channel.submit(*head, *body, slot.deliver)
+    deadline = asyncio.timeout(timeout_s)
     try:
-        async with asyncio.timeout(timeout_s) as deadline:
+        async with deadline:
             return await slot.future
     except TimeoutError as error:
         if not deadline.expired():

@@ -112,9 +112,10 @@ class StreamChannel:
         try:
             exchange.calls[number] = call = Call(kind)
             self.send(kind, flags, endpoint, number, topic, context, payload, timeout_s=timeout_s)
-            return self._answer(call, deadline, timeout_s)
+            answer = self._answer(call, deadline, timeout_s)
         finally:
-            exchange.give_up(number)
+            exchange.give_up(number, exchange.calls.pop(number, None))
+        return answer
 
     def begin(
         self,
@@ -131,7 +132,7 @@ class StreamChannel:
             exchange.calls[number] = Call(kind)
             self.send(kind, flags, endpoint, number, topic, context, payload)
         except BaseException:
-            exchange.give_up(number)
+            exchange.give_up(number, exchange.calls.pop(number, None))
             raise
         return number
 
@@ -140,9 +141,10 @@ class StreamChannel:
         exchange.check()
         deadline = None if timeout_s is None else monotonic() + timeout_s
         try:
-            return self._answer(exchange.calls[number], deadline, timeout_s)
+            answer = self._answer(exchange.calls[number], deadline, timeout_s)
         finally:
-            exchange.give_up(number)
+            exchange.give_up(number, exchange.calls.pop(number, None))
+        return answer
 
     def submit(
         self,
@@ -166,7 +168,8 @@ class StreamChannel:
         return number
 
     def cancel(self, number: int) -> None:
-        self._exchange.give_up(number)
+        exchange = self._exchange
+        exchange.give_up(number, exchange.calls.pop(number, None))
         if self._pump is not None:
             self._pump.cancel(number)
 

@@ -9,6 +9,7 @@ The threads behind one connection: who reads, who writes, who sleeps, and who wa
   does not fit is driven by one of the threads that wait for it. That thread also reads meanwhile,
   because the core may be just as unable to get rid of what it has for us.
 - A thread that neither reads nor writes sleeps on a lock of its own until somebody has news for it.
+  One that works sleeps in `poll`; when another reads its frame for it, a descriptor wakes it.
 
 The lock is reentrant and every step under it can be repeated, because a signal handler may raise in
 the middle of a call or make a call of its own; :mod:`greengrass_sdk._native._py.link` has the
@@ -25,7 +26,7 @@ from itertools import count
 from time import monotonic
 
 from greengrass_sdk._native import Kind
-from greengrass_sdk._native._py.link import LONGEST_WAIT_S, Link, Outgoing
+from greengrass_sdk._native._py.link import LONGEST_WAIT_S, Link, Outgoing, Wake
 from greengrass_sdk.errors import CoreUnavailableError
 
 TYPE_CHECKING = False
@@ -58,12 +59,19 @@ _alive: WeakSet[Exchange] | None = None
 
 
 class Waiter:
-    """A thread that waits. Its bell is a taken lock; whoever has news releases it."""
+    """
+    A thread that waits. Its bell is a taken lock; whoever has news releases it.
 
-    __slots__ = ("bell", "thread")
+    At work, it has a `post` and sleeps there. `displaced` says that it took the post from itself,
+    from below on the stack.
+    """
+
+    __slots__ = ("bell", "displaced", "post", "thread")
 
     def __init__(self) -> None:
         self.thread = get_ident()
+        self.post: Post | None = None
+        self.displaced = False
         self.bell = allocate_lock()
         self.bell.acquire()
 
@@ -72,17 +80,31 @@ class Waiter:
             self.bell.release()
         except RuntimeError:
             pass  # it was told before and has not looked yet
+        if self.post is not None:
+            self.post.wake.ring()
 
 
 class Post:
     """Work that one of the waiting threads does for all of them, and the queue of the others."""
 
-    __slots__ = ("events", "holder", "queue")
+    __slots__ = ("_wake", "events", "holder", "queue")
 
     def __init__(self, events: int) -> None:
+        self._wake: Wake | None = None
         self.events = events
         self.holder: Waiter | None = None
         self.queue: dict[Waiter, None] = {}
+
+    @property
+    def wake(self) -> Wake:
+        """What wakes who works here; made when somebody does for the first time."""
+        if self._wake is None:
+            wake = Wake()
+            if self._wake is None:
+                self._wake = wake
+            else:
+                wake.close()  # a signal handler was here meanwhile
+        return self._wake
 
     def take(self, waiter: Waiter) -> bool:
         """
@@ -93,6 +115,9 @@ class Post:
         """
         holder = self.holder
         if holder is None or holder.thread == waiter.thread:
+            if holder is not waiter:
+                waiter.displaced = holder is not None
+            waiter.post = self
             self.holder = waiter
             self.queue.pop(waiter, None)
             return True
@@ -108,6 +133,12 @@ class Post:
             for following in self.queue:
                 following.notify()
                 break
+        if waiter.displaced:
+            self.wake.ring()  # we may have taken what was meant for the one below
+
+    def close(self) -> None:
+        if self._wake is not None:
+            self._wake.close()
 
 
 class Call:
@@ -133,6 +164,7 @@ class Exchange:
     __slots__ = (
         "__weakref__",
         "_born",
+        "_closed",
         "_given_up",
         "_gone",
         "_link",
@@ -163,8 +195,9 @@ class Exchange:
         self.dropped = 0
         self._given_up: dict[int, None] = {}
         self._gone: str | None = None
+        self._closed = False
         self._born = _forks
-        self._link: Link | None = Link(sock, max_frame)
+        self._link = Link(sock, max_frame)
         _give_up_in_child(self)
 
     # The connection
@@ -185,32 +218,41 @@ class Exchange:
         Raises:
             CoreUnavailableError: It is gone; the message says why.
         """
-        link = self._link
-        if link is None or self._gone is not None:
-            failure = None if link is None else link.failure
-            raise CoreUnavailableError(self._gone or _CLOSED) from failure
-        return link
+        if self._gone is not None:
+            raise CoreUnavailableError(self._gone) from self._link.failure
+        return self._link
 
     def close(self) -> None:
         if self._born != _forks:
             return
         with self.lock:
-            if self._link is not None:
-                self._link.shut()
+            self._link.shut()
             self._end(_CLOSED)
+            self._closed = True
             self.inbox.clear()
-            self._link = None
+            self._link.outgoing.clear()
+            self._dispose()
 
     def forsake(self) -> None:
         """In the child of a fork: close its copy of the socket, and only that."""
-        link, self._link, self._gone = self._link, None, _FORKED
-        if link is not None:
-            link.sock.close()
+        self._gone = _FORKED
+        self._closed = True
+        self._link.waiting.clear()
+        self._dispose()
+
+    def _dispose(self) -> None:
+        """Close the descriptors of a closed connection once nobody waits for them."""
+        if self._closed and not self._link.waiting:
+            self._link.sock.close()
+            self.reading.close()
+            self.writing.close()
 
     def _end(self, reason: str) -> None:
         """Wake everybody; their calls find out that it is over. Holds the lock."""
-        for waiter in (*self.reading.queue, *self.writing.queue):
-            waiter.notify()
+        for post in (self.reading, self.writing):
+            for waiter in (post.holder, *post.queue):
+                if waiter is not None:
+                    waiter.notify()
         if self.pump is not None:
             self.pump.notify()
         if self._gone is None:
@@ -227,18 +269,21 @@ class Exchange:
         try:
             while True:
                 with self.lock:
+                    # First take the post, then look: news that comes later will wake us there.
+                    at_work = self._take(post, waiter)
                     if ready():
                         return True
                     link = self.link()
                     if expired:
                         return False
-                    at_work = post.take(waiter)
                 left = None if deadline is None else deadline - monotonic()
                 expired = left is not None and left <= 0
                 if at_work:
-                    link.wait(post.events, left)
+                    link.wait(post.events, post.wake, left)
                     with self.lock:
-                        self._progress(link, post)
+                        self._read(link, waiter)
+                        if post is self.writing:
+                            self._flush(link, waiter)
                 elif left is None:
                     waiter.bell.acquire()
                 elif not expired:
@@ -250,15 +295,19 @@ class Exchange:
                 self._leave(post, waiter)
                 raise
 
+    def _take(self, post: Post, waiter: Waiter) -> bool:
+        """Take the post if it is free. Holds the lock."""
+        if self._closed or not post.take(waiter):
+            return False
+        self._link.waiting.add(waiter)
+        post.wake.clear()
+        return True
+
     def _leave(self, post: Post, waiter: Waiter) -> None:
         with self.lock:
+            self._link.waiting.discard(waiter)
             post.leave(waiter)
-
-    def _progress(self, link: Link, post: Post) -> None:
-        """Move what can be moved, both ways. Holds the lock."""
-        self._read(link)
-        if post is self.writing:
-            self._flush(link)
+            self._dispose()
 
     # Writing
 
@@ -272,57 +321,61 @@ class Exchange:
         with self.lock:
             link = self.link()
             link.outgoing.append(outgoing)
-            self._flush(link)
+            self._flush(link, None)
             return outgoing.done
 
     def retract(self, outgoing: Outgoing) -> None:
         """Take back a frame that nobody waits for, or at least let go of the caller's memory."""
         with self.lock:
-            link = self._link
-            if link is None or outgoing.done:
+            if outgoing.done:
                 return
             if outgoing.sent:
                 outgoing.freeze()
-            elif outgoing in link.outgoing:
-                link.outgoing.remove(outgoing)
+            elif outgoing in self._link.outgoing:
+                self._link.outgoing.remove(outgoing)
 
-    def _flush(self, link: Link) -> None:
+    def _flush(self, link: Link, me: Waiter | None) -> None:
+        """Write what is queued, and tell the others whose frame that was. Holds the lock."""
         try:
             link.flush()
         except OSError as error:
             # Whoever reads finds out by itself, after what the core may have said before.
             raise CoreUnavailableError(self._gone or _ENDED) from error
+        if self.writing.holder is not None:
+            for waiter in (self.writing.holder, *self.writing.queue):
+                if waiter is not me:
+                    waiter.notify()
 
     # Reading
 
-    def _read(self, link: Link) -> None:
-        """Read what is there and hand it out. Holds the lock."""
+    def _read(self, link: Link, me: Waiter) -> None:
+        """Read what is there and hand it out; who reads need not be told. Holds the lock."""
         frames = link.read()
         while frames:
             frame = frames[0]
             call = self.calls.get(frame.id) if frame.kind in _ANSWERS else None
             if call is not None:
-                self._deliver(frame, call)
+                self._deliver(frame, call, me)
             elif not self._dismiss(frame):
                 self.inbox.extend(map(deque.popleft, (frames,)))
                 continue
             if frames and frames[0] is frame:
                 frames.popleft()
         if self.inbox:
-            self.announce()
+            self.announce(me)
         if link.eof and self._gone is None:
             link.shut()
             self._end(_ENDED if link.failure is None else f"{_ENDED} ({link.failure})")
 
-    def _deliver(self, frame: Frame, call: Call) -> None:
+    def _deliver(self, frame: Frame, call: Call, me: Waiter) -> None:
         """Give an answer to its call. May happen twice for the same frame."""
         call.answer = frame
         if call.callback is not None:
             self.due[frame.id] = call
             self.calls.pop(frame.id, None)
-            if self.pump is not None:
+            if self.pump is not None and self.pump is not me:
                 self.pump.notify()
-        elif call.waiter is not None:
+        elif call.waiter is not None and call.waiter is not me:
             call.waiter.notify()
 
     def _dismiss(self, frame: Frame) -> bool:
@@ -336,16 +389,16 @@ class Exchange:
             return True
         return False
 
-    def announce(self) -> None:
+    def announce(self, me: Waiter | None = None) -> None:
         """Tell those who receive that something is there. Holds the lock."""
         for waiter in tuple(self.receivers):
-            waiter.notify()
-        if self.takers and self.pump is not None:
+            if waiter is not me:
+                waiter.notify()
+        if self.takers and self.pump is not None and self.pump is not me:
             self.pump.notify()
 
-    def give_up(self, number: int) -> None:
-        """Stop expecting an answer; a late one is dropped."""
-        call = self.calls.pop(number, None)
+    def give_up(self, number: int, call: Call | None) -> None:
+        """Drop the late answer to a call that the caller took from `calls`."""
         if call is None or call.answer is not None or call.kind != Kind.CONTROL:
             return
         self._given_up[number] = None

@@ -14,12 +14,13 @@ itself (a SIGTERM handler that publishes a last message). Both must leave the st
 3. Before a system call and before that assignment, the step checks that a handler has not done its
    work in the meantime. There is no call, hence no handler, between the check and the act.
 
-`tests/unit/_native/test_link.py` interrupts every step at every place where the interpreter may run
-a handler. A link is used by one thread at a time: its owner, the channel, holds a lock.
+`tests/unit/_native/_py/test_channel.py` interrupts every step wherever the interpreter may run
+a handler. A link is used by one thread at a time: its owner, the exchange, holds a lock.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from collections import deque
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk._native import Frame, _abc
 
-__all__ = ["LONGEST_WAIT_S", "Link", "Outgoing"]
+__all__ = ["LONGEST_WAIT_S", "Link", "Outgoing", "Wake"]
 
 # Larger reads would leave the allocator's fast pools for mmap on every message.
 _READ_BYTES = (65536,)
@@ -95,15 +96,54 @@ class _Inflow:
         self.ready = ready
 
 
+class Wake:
+    """Ends the wait of a thread that sleeps in `poll`. Its owner holds a lock."""
+
+    __slots__ = ("_fds", "_rung")
+
+    def __init__(self) -> None:
+        self._rung = False
+        if hasattr(os, "eventfd"):
+            self._fds: tuple[int, ...] = (os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK),)
+        else:
+            self._fds = os.pipe()
+            for descriptor in self._fds:
+                os.set_blocking(descriptor, False)
+
+    @property
+    def fd(self) -> int:
+        """What becomes readable."""
+        return self._fds[0]
+
+    def ring(self) -> None:
+        if self._fds and not self._rung:
+            os.write(self._fds[-1], b"\1\0\0\0\0\0\0\0")
+            self._rung = True
+
+    def clear(self) -> None:
+        if self._fds and self._rung:
+            try:  # noqa: SIM105 - contextlib is not worth its import here
+                os.read(self._fds[0], 64)
+            except BlockingIOError:
+                pass  # interrupted the last time, after it had been read
+            self._rung = False
+
+    def close(self) -> None:
+        while self._fds:
+            descriptor, *rest = self._fds
+            self._fds = tuple(rest)
+            os.close(descriptor)
+
+
 class Link:
     """
     A connected stream socket, not blocking, as frames in and frames out.
 
-    The socket is closed with the last reference to its link, so that no other file can take over
-    its number while a thread still waits for it; `shut` wakes such threads.
+    `waiting` holds those who wait for the socket. While there are any it is only shut, which wakes
+    them, and not closed: another file could take over the number that they wait for.
     """
 
-    __slots__ = ("_inflow", "_max_frame", "eof", "failure", "fd", "outgoing", "sock")
+    __slots__ = ("_inflow", "_max_frame", "eof", "failure", "fd", "outgoing", "sock", "waiting")
 
     def __init__(self, sock: socket.socket, max_frame: int) -> None:
         sock.setblocking(False)
@@ -112,16 +152,18 @@ class Link:
         self.eof = False
         self.failure: Exception | None = None
         self.outgoing: deque[Outgoing] = deque()
+        self.waiting: set[object] = set()
         self._max_frame = max_frame
         self._inflow = _Inflow(None, deque(), 0, deque())
 
     def __del__(self) -> None:
         self.sock.close()
 
-    def wait(self, events: int, timeout_s: float | None) -> None:
-        """Block until one of the events is there, the peer is gone, or the time is up."""
+    def wait(self, events: int, wake: Wake, timeout_s: float | None) -> None:
+        """Block until one of the events is there, somebody rings, or the time is up."""
         poller = select.poll()
         poller.register(self.fd, events)
+        poller.register(wake.fd, select.POLLIN)
         if timeout_s is None:
             poller.poll()
         else:
