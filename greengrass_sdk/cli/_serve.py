@@ -138,7 +138,7 @@ def build_core(
     from greengrass_sdk.core.daemon import Core, CoreOptions
 
     layout, config = read_root(root)
-    options = CoreOptions(run_as_current_user=as_current_user)
+    options = CoreOptions(run_as_current_user=as_current_user, own_process=True)
     return Core(group, layout, config, options, on_event)
 
 

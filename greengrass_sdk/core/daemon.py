@@ -37,6 +37,7 @@ from greengrass_sdk.core.status import Status
 from greengrass_sdk.core.telemetry.logs import Logs
 from greengrass_sdk.core.telemetry.view import View
 from greengrass_sdk.model.arn import CLOUD
+from greengrass_sdk.runtime.processes import become_undumpable
 from greengrass_sdk.wire import control
 
 if TYPE_CHECKING:
@@ -62,10 +63,13 @@ class CoreOptions:
     Attributes:
         run_as_current_user: Functions run as the user who started the core (`greengrass run`), not
             as `ggc_user` (`greengrassd`).
+        own_process: The process is a core and nothing else: what ends it goes to `crash.log`, and
+            other processes of the same user are kept out of its memory.
         backoff: Pauses between the starts of a pinned function; tests shorten them.
     """
 
     run_as_current_user: bool = True
+    own_process: bool = False
     backoff: Backoff = field(factory=Backoff)
 
 
@@ -160,6 +164,10 @@ class Core:
             on_record=view.log if view.wanted else None,
         )
         self._running.enter_context(logs)
+        if self.options.own_process:
+            logs.system.catch_crashes()
+            if os.environ.get("GREENGRASS_DEBUGGABLE") != "1":
+                become_undumpable()
         for warning in self.group.warnings:
             log.warning("%s", warning)
         return logs
