@@ -37,7 +37,7 @@ from greengrass_sdk.core.status import Status
 from greengrass_sdk.core.telemetry.logs import Logs
 from greengrass_sdk.core.telemetry.view import View
 from greengrass_sdk.model.arn import CLOUD
-from greengrass_sdk.runtime.processes import become_undumpable
+from greengrass_sdk.runtime.processes import set_dumpable
 from greengrass_sdk.wire import control
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Core:
         if self.options.own_process:
             logs.system.catch_crashes()
             if os.environ.get("GREENGRASS_DEBUGGABLE") != "1":
-                become_undumpable()
+                set_dumpable(False)
         for warning in self.group.warnings:
             log.warning("%s", warning)
         return logs
