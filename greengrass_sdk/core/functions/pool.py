@@ -11,7 +11,9 @@ started again after it ended, after a pause that doubles from 1 s to 60 s and is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
@@ -72,11 +74,22 @@ class ManagedFunction:
     request: Callable[[int], SpawnRequest]
     zygote: Callable[[], Awaitable[Zygote]]
     workers: dict[int, WorkerProcess] = field(factory=dict)
-    state: str = "stopped"
     failures: int = 0
     restarts: int = 0
     last_error: str | None = None
     restart: asyncio.TimerHandle | None = None
+
+    @property
+    def state(self) -> str:
+        """`running`, `starting`, `waiting` (for a start), `idle` (on demand) or `stopped`."""
+        states = {worker.state for worker in self.workers.values()}
+        if "ready" in states:
+            return "running"
+        if "starting" in states:
+            return "starting"
+        if self.restart is not None:
+            return "waiting"
+        return "stopped" if self.pinned else "idle"
 
 
 @define(eq=False)
@@ -117,10 +130,12 @@ class Pool:
                 function.restart.cancel()
             for worker in function.workers.values():
                 self._end(worker, End("the core stopped", "Runtime.Stopped", expected=True))
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        if self._owners:
-            await self._all_ended.wait()
+        with contextlib.suppress(TimeoutError):  # what is left then dies with its zygote
+            async with asyncio.timeout(2 * _STOP_S):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+                if self._owners:
+                    await self._all_ended.wait()
         self._memory.close()
         for worker in self._leaving:
             worker.close_outputs()
@@ -143,7 +158,7 @@ class Pool:
         """Note why a worker, which exits by itself, could not start."""
         worker = self.functions[event.endpoint].workers[event.peer]
         text = f"the function does not start: {message_of(event.document)}"
-        worker.verdict = End(text, "Runtime.ImportError")
+        worker.verdict = End(text, "Runtime.ImportError", told=True)  # it logged the traceback
 
     def retire_worker(self, event: RetireWorker) -> None:
         """End a worker that the router took out: kill an overdue one, stop an idle one."""
@@ -154,7 +169,7 @@ class Pool:
         if event.outcome is Outcome.OK:
             self._end(worker, End(event.reason, "Runtime.Idle", expected=True))
             return
-        worker.verdict = End(event.reason, "Runtime.Timeout")
+        worker.verdict = End(event.reason, "Runtime.Timeout", told=True)  # with its item
         worker.kill()
 
     # Zygotes' events.
@@ -210,6 +225,9 @@ class Pool:
             self._ended(function, worker, end)
             return
         worker.channels.close_theirs()
+        if worker.peer not in self._owners:
+            os.close(spawned.pidfd)  # it has ended before we heard of its birth
+            return
         worker.born(spawned.pid, spawned.pidfd)
         if function.memory_kib is not None:
             self._memory.watch(
@@ -259,6 +277,7 @@ class Pool:
         self._memory.forget(worker.peer)
         del function.workers[worker.peer]
         worker.drain()
+        told = end.told or self.router.is_busy(worker.peer)  # the end of its item tells why
         self.router.disconnect(worker.peer, end.document)
         worker.close()
         self._leaving = [w for w in self._leaving if w.has_outputs]
@@ -266,8 +285,9 @@ class Pool:
         state = "stopped"
         if not end.expected:
             function.last_error = end.reason
-            function.logs.write("ERROR", "greengrass", end.reason)
             state = "failed"
+            if not told:
+                function.logs.write("ERROR", "greengrass", end.reason)
         self._tell(function, state, worker.pid, end.reason)
         if self._stopping and not self._owners:
             self._all_ended.set()
@@ -290,5 +310,4 @@ class Pool:
     def _tell(
         self, function: ManagedFunction, state: str, pid: int | None, reason: str | None
     ) -> None:
-        function.state = state
         self.observer.function(function.name, state, pid, reason)

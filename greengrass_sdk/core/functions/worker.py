@@ -75,11 +75,18 @@ class Channels:
 
 @define
 class End:
-    """How a worker ended, in words."""
+    """
+    How a worker ended, in words.
+
+    Attributes:
+        expected: The core wanted it; nothing failed.
+        told: The function's log has the reason already.
+    """
 
     reason: str
     error_type: str
     expected: bool = False
+    told: bool = False
 
     @property
     def document(self) -> bytes:

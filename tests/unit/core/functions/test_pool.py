@@ -108,7 +108,7 @@ def test_the_death_of_a_worker_ends_its_item_and_a_pinned_function_starts_again(
         assert 1 == (await bench.invoke("f"))[1][1]
         assert ("f", "failed", reason) in bench.states
         assert 1 == bench.managed("f").restarts
-        assert ("f", "ERROR", reason) in bench.records
+        assert reason == bench.managed("f").last_error
 
     run(play, code=CODE, group=PINNED)
 
@@ -122,6 +122,17 @@ def test_a_handler_that_raises_restarts_nothing(run):
         assert 0 == bench.managed("f").restarts
 
     run(play, code=CODE, group=PINNED)
+
+
+def test_the_death_of_an_idle_worker_is_logged(run):
+    async def play(bench):
+        bench.start()
+        [pid, _] = (await bench.invoke("f"))[1]
+        os.kill(pid, signal.SIGKILL)
+        await bench.until(lambda: bench.managed("f").state == "waiting")
+        assert ("f", "ERROR", "the worker was ended by signal 9 (SIGKILL)") in bench.records
+
+    run(play, code=CODE, group=PINNED, backoff=Backoff(first_s=60))
 
 
 def test_a_timeout_kills_the_worker(run):
