@@ -111,6 +111,7 @@ class Work:
         """Give the worker nothing more."""
         if worker in worker.target.idle:
             worker.target.idle.remove(worker)
+            worker.deadline = None
 
     def dispatch(self, target: FunctionTarget, now: float) -> None:
         """Send waiting items to workers with credit, and ask for workers where more would help."""

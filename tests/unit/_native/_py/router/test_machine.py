@@ -583,3 +583,13 @@ def test_a_slow_first_run_is_not_taken_for_a_quick_one():
     bench.at(2.0).result(11, PINNED, 1)
     bench.publish(b"a")
     assert bench.publish(b"a") == []
+
+
+def test_an_idle_worker_that_closed_its_channel_is_not_ended_for_idleness():
+    bench = Bench(idle_s=5.0)
+    bench.invoke(b"demand")
+    bench.worker(11, DEMAND)
+    bench.ready(11, DEMAND)
+    bench.result(11, DEMAND, 1)
+    bench.machine.close(11)
+    assert bench.at(10.0).step() == []
