@@ -214,7 +214,7 @@ def _try_outside_the_tree(session: nox.Session, archive: Path, venv: Path) -> No
 def bench(session: nox.Session) -> None:
     """Measure speed and size; prints a table and writes JSON with the machine's facts."""
     install(session, "bench")
-    session.run("python", "-P", "tests/benchmarks/run.py", *session.posargs)
+    session.run("python", "tests/benchmarks/run.py", *session.posargs)
 
 
 @nox.session(python=MAIN)
