@@ -125,7 +125,7 @@ def test_an_on_demand_counter_runs_in_parallel_and_reuses_an_idle_process(tmp_pa
         for _ in range(3):
             core.publish(TRIGGER)
         core.message(COUNTER, count=3)
-        core.wait(lambda event: event["event"] == "invocation", count=3)
+        core.wait_for_status(lambda status: status["functions"][0]["running"] == 0)
         core.publish(TRIGGER)
         core.message(COUNTER, count=4)
         assert [1, 1, 1, 2] == [counter(event) for event in core.messages(COUNTER)]

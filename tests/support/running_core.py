@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, Self
@@ -79,6 +80,7 @@ class RunningCore:
         self._status = status
         self._changed = Condition()
         self._ended = False
+        self._refusals: list[str] = []
         self.events: list[Event] = []
         self.root = Path()
 
@@ -131,8 +133,12 @@ class RunningCore:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            document = json.loads(line)
             with self._changed:
-                self.events.append(json.loads(line))
+                if "event" in document:
+                    self.events.append(document)
+                else:
+                    self._refusals.append(line)  # the command ends with an error
                 self._changed.notify_all()
         with self._changed:
             self._ended = True
@@ -141,7 +147,7 @@ class RunningCore:
     def told(self) -> str:
         """Return what the core said, for the message of a failed test."""
         lines = [json.dumps(event) for event in self.events[-50:]]
-        return "\n".join([*lines, (self._folder / "stderr").read_text()])
+        return "\n".join([*lines, *self._refusals, (self._folder / "stderr").read_text()])
 
     def wait(
         self, wanted: Callable[[Event], bool], *, count: int = 1, timeout_s: float = EVENT_S
@@ -223,6 +229,14 @@ class RunningCore:
     def publish_bytes(self, topic: str, payload: bytes) -> None:
         """Publish bytes as the cloud, by way of standard input."""
         self.command("publish", topic, "-", payload=payload)
+
+    def wait_for_status(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Ask for the status until it is as `wanted`; a question takes long enough to pause."""
+        deadline = time.monotonic() + EVENT_S
+        while not wanted(status := self.status()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the status stayed {json.dumps(status)}\n{self.told()}")
+        return status
 
     def status(self) -> dict[str, Any]:
         """Return what `greengrass status --json` says."""
