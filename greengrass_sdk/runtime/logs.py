@@ -71,6 +71,7 @@ _CHAINS = (
     b"During handling of the above exception, another exception occurred:",
 )
 _INDENTS = (b" ", b"\t")
+_LONGEST_CHARACTER = 4  # bytes of UTF-8
 _LOGGING_FILE = logging.__file__
 # Between the call that made a record and the function that wanted it; no origin of anything.
 _PASSED_OVER = frozenset({__file__, _LOGGING_FILE, traceback.__file__, io.__file__, "<frozen codecs>"})
@@ -163,7 +164,8 @@ def pieces(message: bytes | bytearray, limit: int = _MESSAGE_BYTES) -> list[byte
     start = 0
     while start < len(message):
         end = start + limit
-        while end < len(message) and end > start + limit - 4 and message[end] & 0xC0 == 0x80:
+        earliest = max(start + 1, end - _LONGEST_CHARACTER)
+        while end < len(message) and end > earliest and message[end] & 0xC0 == 0x80:
             end -= 1
         parts.append(bytes(message[start:end]))
         start = end

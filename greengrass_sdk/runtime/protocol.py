@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from array import array
 
 from greengrass_sdk.errors import RemoteProtocolError
 
@@ -81,6 +82,7 @@ MESSAGE_BYTES = 1024 * 1024
 FDS = 4
 """Descriptors that come with a spawn request."""
 
+_INT = array("i")
 _CUT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 
 
@@ -96,9 +98,15 @@ def receive(sock: socket.socket, max_fds: int = FDS) -> tuple[dict[str, Any], li
     Raises:
         RemoteProtocolError: The packet is no message of this protocol. Its descriptors are closed.
     """
-    data, fds, flags, _ = socket.recv_fds(
-        sock, MESSAGE_BYTES, max_fds, socket.MSG_CMSG_CLOEXEC
+    # Not socket.recv_fds, which loses the flag: a program that a function runs would hold the channel.
+    data, ancillary, flags, _ = sock.recvmsg(
+        MESSAGE_BYTES, socket.CMSG_LEN(max_fds * _INT.itemsize), socket.MSG_CMSG_CLOEXEC
     )
+    fds: list[int] = []
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            whole = len(content) - len(content) % _INT.itemsize
+            fds += array(_INT.typecode, content[:whole])
     if not data:
         return None
     try:

@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+from _thread import get_ident
 
 from greengrass_sdk import _native
 from greengrass_sdk._native import Flag, Frame, Kind
@@ -130,7 +131,10 @@ class Worker:
         message = self._message
         logs.set_level(message["log_level"])
         signal.signal(signal.SIGTERM, self._terminated)
-        os.register_at_fork(after_in_child=_forget_sigterm)
+        forks = _Forks()
+        os.register_at_fork(
+            before=forks.begin, after_in_parent=forks.end, after_in_child=forks.end_in_child
+        )
         _native.forget_public_modules()
         session.adopt(
             session.Session(
@@ -277,8 +281,8 @@ class Worker:
     # The end.
 
     def _terminated(self, _number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:  # a child in C code, before it could reset its handlers
-            os._exit(0)
+        if os.getpid() != self._pid:  # a child that was forked behind Python's back
+            os._exit(128 + signal.SIGTERM)
         self._log(logs.INFO, "Caught SIGTERM. Stopping runtime.")
         self._exit(0)
 
@@ -347,8 +351,28 @@ def _call(exc: SystemExit | KeyboardInterrupt) -> str:
     return f"sys.exit({'' if exc.code is None else repr(exc.code)})"
 
 
-def _forget_sigterm() -> None:
-    """Let SIGTERM end a process that user code forked, as it ends any other."""
-    current = signal.getsignal(signal.SIGTERM)
-    if getattr(current, "__func__", None) is Worker._terminated:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+class _Forks:
+    """
+    Lets SIGTERM end a process that user code forks, as it ends any other process.
+
+    The signal waits while the fork is made: the interpreter would forget one that reached the child
+    before the child has the default handler.
+    """
+
+    __slots__ = ("_masks",)
+
+    def __init__(self) -> None:
+        self._masks: dict[int, set[int]] = {}
+
+    def begin(self) -> None:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        self._masks[get_ident()] = {int(number) for number in mask}
+
+    def end(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(get_ident(), set()))
+
+    def end_in_child(self) -> None:
+        current = signal.getsignal(signal.SIGTERM)
+        if getattr(current, "__func__", None) is Worker._terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.end()

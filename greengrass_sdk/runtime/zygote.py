@@ -35,6 +35,7 @@ from greengrass_sdk.runtime import birth, processes, protocol, rehearsal, worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, NoReturn
 
 __all__ = ["Zygote", "main"]
@@ -149,7 +150,7 @@ class Zygote:
     def _hand_on(self, message: dict[str, Any], fds: list[int]) -> int:
         """Give the request to the spare, or to a new one if that died meanwhile; return its pid."""
         for last in (False, True):
-            pid, sock = self._spare or self._lay_by()
+            pid, sock = self._spare or self._lay_by(fds)
             self._spare = None
             with sock:
                 try:
@@ -161,8 +162,8 @@ class Zygote:
                     return pid
         raise AssertionError  # the loop returns or raises
 
-    def _lay_by(self) -> tuple[int, socket.socket]:
-        """Fork a child that waits for a request."""
+    def _lay_by(self, open_fds: Sequence[int] = ()) -> tuple[int, socket.socket]:
+        """Fork a child that waits for a request; `open_fds` are not for it, or not that way."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * protocol.MESSAGE_BYTES)
         try:
@@ -172,7 +173,8 @@ class Zygote:
             theirs.close()
             raise
         if pid == 0:
-            ours.close()
+            for fd in (*open_fds, ours.detach()):
+                os.close(fd)
             self._be_spare(theirs)
         theirs.close()
         self._spare = (pid, ours)
@@ -261,9 +263,9 @@ class Zygote:
             if session is None or (session != pid and session in self._numbers):
                 continue
             if session != pid:
-                arn = processes.environment_of(child, b"MY_FUNCTION_ARN")
-                others = [self._arns[other] for other in self._arns if other != pid]
-                if arn is not None and arn.decode("utf-8", "replace") in others:
+                found = processes.environment_of(child, b"MY_FUNCTION_ARN") or b""
+                arn = found.decode("utf-8", "replace")
+                if arn != self._arns[pid] and arn in self._arns.values():
                     continue
             mine.append(child)
         return mine
