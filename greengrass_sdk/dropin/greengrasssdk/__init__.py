@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The interface of AWS's `greengrasssdk` 1.6.1, on this project's core.
+
+`client("iot-data")`, `client("lambda")` and `client("secretsmanager")` return the clients of the
+modules IoTDataPlane, Lambda and SecretsManager, which are attributes from the beginning.
+"""
+
+from __future__ import annotations
+
+from greengrasssdk.client import client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from greengrasssdk import IoTDataPlane, Lambda, SecretsManager
+    from greengrasssdk.Lambda import StreamingBody
+
+__all__ = [
+    "INTERFACE_VERSION",
+    "IoTDataPlane",
+    "Lambda",
+    "SecretsManager",
+    "StreamingBody",
+    "__version__",
+    "client",
+]
+
+__version__ = "1.6.1"
+INTERFACE_VERSION = "1.5"
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in ("IoTDataPlane", "Lambda", "SecretsManager"):
+        return import_module(f"greengrasssdk.{name}")
+    if name == "StreamingBody":
+        return import_module("greengrasssdk.Lambda").StreamingBody
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+
+import pytest
+from fake_core import BOOT, FakeCore, ListeningCore, echo, result, verdict
+
+from greengrass_sdk import AsyncClient, InvokeResult, Message, errors
+from greengrass_sdk._native import Flag, Frame, Kind, Status, request_id
+from greengrass_sdk.client import session
+
+LARGE = bytes(4_000_000)
+
+
+@pytest.fixture
+def listening(tmp_path):
+    with ListeningCore(tmp_path / "root") as listening:
+        yield listening
+
+
+def test_a_message_leaves_as_with_the_blocking_client(core):
+    asyncio.run(AsyncClient().publish("t", {"a": 1}))
+    assert b'{"a": 1}' == core.wait(1)[0].payload
+
+
+def test_all_or_exception_waits_for_the_verdict(core):
+    core.script = lambda frame: [verdict(frame, Status.QUEUE_FULL, "full")]
+    with pytest.raises(errors.QueueFullError, match="full"):
+        asyncio.run(AsyncClient().publish("t", b"", queue_full_policy="AllOrException"))
+
+
+def test_a_publish_that_the_core_does_not_take_waits_without_blocking_the_loop():
+    with FakeCore(reading=False) as core:
+        limits = {"topic_payload_bytes": len(LARGE)}
+        session.adopt(core.session(limits=limits))
+
+        async def main():
+            publish = asyncio.create_task(AsyncClient().publish("t", LARGE))
+            await asyncio.sleep(0)
+            core.read()
+            await publish
+
+        asyncio.run(main())
+        session.adopt(None)
+        assert LARGE == core.wait(1)[0].payload
+
+
+def test_many_invocations_are_under_way_at_once():
+    asked = []
+
+    def in_reverse(frame):
+        asked.append(frame)
+        return [result(one, one.payload) for one in reversed(asked)] if len(asked) == 50 else None
+
+    with FakeCore(in_reverse) as core:
+        session.adopt(core.session())
+
+        async def main():
+            client = AsyncClient()
+            calls = [client.invoke("f", str(number)) for number in range(50)]
+            return await asyncio.gather(*calls)
+
+        got = asyncio.run(main())
+        session.adopt(None)
+    assert [str(number).encode() for number in range(50)] == [one.payload for one in got]
+
+
+def test_an_invocation_returns_or_raises_as_with_the_blocking_client(core):
+    async def main():
+        async with AsyncClient() as client:
+            assert InvokeResult(b"x", request_id(BOOT, 42)) == await client.invoke("f", b"x")
+            assert request_id(BOOT, 42) == await client.invoke_async("f")
+            core.script = lambda frame: [result(frame, b"{}", Flag.HANDLED)]
+            with pytest.raises(errors.FunctionHandledError):
+                await client.invoke("f")
+
+    asyncio.run(main())
+
+
+def test_an_invocation_may_time_out_and_the_next_is_answered(core):
+    async def main():
+        core.script = lambda _frame: None
+        with pytest.raises(errors.RequestTimeoutError, match=r"invoke 'f': no answer within 0\.01"):
+            await AsyncClient().invoke("f", timeout_s=0.01)
+        core.script = echo
+        assert b"x" == (await AsyncClient().invoke("f", b"x")).payload
+
+    asyncio.run(main())
+
+
+def test_an_invocation_may_be_cancelled(core):
+    async def main():
+        core.script = lambda _frame: None
+        call = asyncio.create_task(AsyncClient().invoke("f"))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert {} == core.channel._exchange.calls
+
+    asyncio.run(main())
+
+
+def test_one_client_serves_loop_after_loop(core):
+    client = AsyncClient()
+    for number in range(5):
+        payload = str(number).encode()
+        assert payload == asyncio.run(client.invoke("f", payload)).payload
+
+
+def test_the_end_of_the_core_is_told(core):
+    async def main():
+        core.script = lambda _frame: core.hang_up()
+        with pytest.raises(errors.CoreUnavailableError):
+            await AsyncClient().invoke("f")
+
+    asyncio.run(main())
+
+
+def test_an_answer_after_the_end_of_its_loop_is_dropped(core):
+    core.script = lambda _frame: None
+
+    async def main():
+        asyncio.create_task(AsyncClient().invoke("f")).add_done_callback(lambda _: None)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    (asked,) = core.wait(1)
+    core.send(result(asked, b"late"))
+    core.script = echo
+    assert b"x" == core.channel.call(Kind.INVOKE, topic=b"f", payload=b"x").payload
+
+
+def test_outside_a_core_the_first_call_names_the_test_fixture():
+    with pytest.raises(errors.CoreUnavailableError, match="fixture `greengrass`"):
+        asyncio.run(AsyncClient().publish("t", b""))
+
+
+def test_a_function_does_not_receive(core):
+    with pytest.raises(errors.InvalidInputError, match="in its handler"):
+        asyncio.run(AsyncClient().receive())
+
+
+def test_a_program_beside_the_core_receives(listening):
+    async def main():
+        async with AsyncClient(root=listening.root, name="probe") as client:
+            await client.publish("t", b"")
+            (connection,) = listening.connections
+            waiting = asyncio.create_task(client.receive(10))
+            await asyncio.sleep(0)
+            connection.send(Frame(Kind.CONTROL, id=4711))
+            connection.message("t", b"0")
+            assert Message("t", b"0") == await waiting
+            with pytest.raises(errors.RequestTimeoutError, match="no message came within"):
+                await client.receive(0.01)
+            for number in (1, 2, 3):
+                connection.message("t", b"%d" % number)
+            got = []
+            while len(got) < 3:
+                got += await client.receive_many(timeout_s=10)
+            assert [1, 2, 3] == [one.json() for one in got]
+
+    asyncio.run(main())
+
+
+def test_receive_many_leaves_what_is_too_large_for_the_next(listening):
+    async def main():
+        async with AsyncClient(root=listening.root, name="probe") as client:
+            await client.publish("t", b"")
+            (connection,) = listening.connections
+            for payload in (b"12", b"3", b"4567", b"8"):
+                connection.message("t", payload)
+            await client.invoke("f")  # the messages have arrived with its answer
+            batches = [await client.receive_many(4, timeout_s=10) for _ in range(3)]
+            assert [[b"12", b"3"], [b"4567"], [b"8"]] == [
+                [one.payload for one in batch] for batch in batches
+            ]
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_receive_leaves_the_message_for_the_next(listening):
+    async def main():
+        async with AsyncClient(root=listening.root, name="probe") as client:
+            await client.publish("t", b"")
+            (connection,) = listening.connections
+            for turn in range(20):
+                waiting = asyncio.create_task(client.receive())
+                await asyncio.sleep(0)
+                connection.message("t", b"%d" % turn)
+                waiting.cancel()
+                try:
+                    got = await waiting
+                except asyncio.CancelledError:
+                    got = await client.receive(10)
+                assert b"%d" % turn == got.payload
+
+    asyncio.run(main())
+
+
+def test_a_client_that_is_forgotten_warns_and_closes(listening):
+    client = AsyncClient(root=listening.root, name="probe")
+    asyncio.run(client.publish("t", b""))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del client
+        gc.collect()
+    assert [ResourceWarning] == [one.category for one in caught]

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding cores and connecting to them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fake_core import ADDRESS, BOOT, ENDPOINT, ListeningCore, answered
+
+from greengrass_sdk._native import Frame, Kind
+from greengrass_sdk.client import connect
+from greengrass_sdk.errors import (
+    AuthorizationError,
+    CoreUnavailableError,
+    InvalidInputError,
+    RemoteProtocolError,
+)
+from greengrass_sdk.wire import control
+
+
+@contextmanager
+def running(root, pid=None):
+    """Hold the lock of a root, and register it, as a core does."""
+    lock = connect.write_dir(root) / "var" / "state" / "core.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    if pid is not None:
+        connect.running_dir().mkdir(parents=True, exist_ok=True)
+        (connect.running_dir() / str(pid)).write_text(f"{root}\n")
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+# --- finding
+
+
+def test_cores_register_in_the_runtime_folder_of_the_user(monkeypatch, tmp_path):
+    assert tmp_path / "run" / "greengrass" == connect.running_dir()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert tmp_path / f"greengrass-{os.geteuid()}" == connect.running_dir()
+
+
+def test_a_core_runs_while_it_holds_its_lock(tmp_path):
+    assert not connect.is_running(tmp_path)
+    with running(tmp_path):
+        assert connect.is_running(tmp_path)
+    assert not connect.is_running(tmp_path)
+
+
+def test_the_running_cores_are_those_registered_that_hold_their_lock(tmp_path):
+    assert [] == connect.running_cores()
+    dead = tmp_path / "dead"
+    with running(dead, 3):
+        pass
+    one, two = tmp_path / "one", tmp_path / "two"
+    (connect.running_dir() / "README").write_text("no core")
+    (connect.running_dir() / "5").write_text("relative/path")
+    with running(two, 20), running(one, 4):
+        assert [(4, one), (20, two)] == connect.running_cores()
+
+
+def test_a_folder_of_somebody_else_is_not_trusted(tmp_path, monkeypatch):
+    with running(tmp_path / "one", 4):
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        assert [] == connect.running_cores()
+
+
+def test_the_core_is_the_one_that_was_named_then_the_nearest_then_the_only_one(
+    tmp_path, monkeypatch
+):
+    with running(tmp_path / "only", 4):
+        assert tmp_path / "only" == connect.find_core()
+        with running(tmp_path / ".greengrass"):
+            assert tmp_path / ".greengrass" == connect.find_core()
+            monkeypatch.setenv("GREENGRASS_ROOT", "from/environment")
+            assert tmp_path / "from" / "environment" == connect.find_core()
+            assert Path("/named") == connect.find_core("/named")
+
+
+def test_none_or_several_cores_are_an_error_that_helps(tmp_path):
+    with pytest.raises(CoreUnavailableError, match="greengrass run FOLDER"):
+        connect.find_core()
+    with running(tmp_path / "one", 1), running(tmp_path / "two", 2):
+        with pytest.raises(CoreUnavailableError) as caught:
+            connect.find_core()
+        assert f"  {tmp_path / 'one'} (pid 1)\n  {tmp_path / 'two'} (pid 2)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        (json.dumps({"writeDirectory": "/elsewhere"}), "/elsewhere"),
+        (json.dumps({"writeDirectory": "relative"}), None),
+        (json.dumps({"coreThing": {}}), None),
+        ('{"writeDirectory": 5}', None),
+        ('["writeDirectory"]', None),
+        ('{"writeDirectory": ', None),
+        (b"\xff", None),
+    ],
+)
+def test_the_write_directory_of_the_core_is_where_its_socket_is(tmp_path, text, folder):
+    (tmp_path / "config").mkdir()
+    data = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / "config" / "config.json").write_bytes(data)
+    assert Path(folder) if folder else tmp_path / "ggc" == connect.write_dir(tmp_path)
+
+
+# --- connecting
+
+
+def test_a_client_says_who_it_is_and_is_told_who_it_is(tmp_path):
+    with ListeningCore(tmp_path / "root") as listening:
+        session = connect.connect_client(listening.root, "probe")
+        (hello,) = listening.connections[0].wait(1)
+        session.channel.close()
+    said = control.parse_hello(control.decode(hello.payload))
+    assert ("client", "probe", "probe's token", os.getpid()) == (
+        *(said.role, said.name, said.token, said.pid),
+    )
+    assert (ENDPOINT, ADDRESS, BOOT) == (session.endpoint, session.identity, session.boot)
+    assert (131_072, False) == (session.topic_payload_bytes, session.strict)
+
+
+def test_a_tool_proves_that_it_reads_the_owners_files(tmp_path):
+    with ListeningCore(tmp_path / "root") as listening:
+        connect.connect_tool(listening.root).channel.close()
+        (hello,) = listening.connections[0].wait(1)
+    said = control.parse_hello(control.decode(hello.payload))
+    assert ("tool", None, "the owner's token") == (said.role, said.name, said.token)
+
+
+def test_a_root_may_be_longer_than_a_socket_address(tmp_path):
+    root = tmp_path / ("long" * 40)
+    with ListeningCore(root) as listening:
+        assert len(str(root)) > 108
+        connect.connect_tool(listening.root).channel.close()
+
+
+def refuse(frame):
+    return [answered(frame, {"op": "refused", "code": "Authorization", "message": "go away"})]
+
+
+def test_a_refusal_is_raised_as_the_error_it_names(tmp_path):
+    with (
+        ListeningCore(tmp_path / "root", refuse) as listening,
+        pytest.raises(AuthorizationError, match="go away"),
+    ):
+        connect.connect_tool(listening.root)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda frame: Frame(Kind.RESULT, id=frame.id),
+        lambda frame: answered(frame, {"op": "hello"}),
+        lambda frame: Frame(Kind.CONTROL, id=frame.id, payload=b"\xc1"),
+    ],
+    ids=["a frame of another kind", "a map of another kind", "no map"],
+)
+def test_a_welcome_that_is_none_is_told_apart(tmp_path, answer):
+    with (
+        ListeningCore(tmp_path / "root", lambda frame: [answer(frame)]) as listening,
+        pytest.raises(RemoteProtocolError),
+    ):
+        connect.connect_tool(listening.root)
+
+
+def test_a_core_that_does_not_answer_is_unavailable(tmp_path, monkeypatch):
+    monkeypatch.setattr(connect, "_HELLO_S", 0.01)
+    with (
+        ListeningCore(tmp_path / "root", lambda _: None) as listening,
+        pytest.raises(CoreUnavailableError, match="did not answer within"),
+    ):
+        connect.connect_tool(listening.root)
+
+
+def test_a_root_without_a_core_is_unavailable(tmp_path):
+    state = tmp_path / "ggc" / "var" / "state"
+    state.mkdir(parents=True)
+    with pytest.raises(CoreUnavailableError, match="no core is running at"):
+        connect.connect_tool(tmp_path)
+    with pytest.raises(CoreUnavailableError, match="no core is running at"):
+        connect.connect_tool(tmp_path / "nowhere")
+
+
+def test_a_client_that_is_not_declared_is_told_how(tmp_path):
+    with ListeningCore(tmp_path / "root") as listening:
+        with pytest.raises(AuthorizationError, match=r"add \[clients.other\]"):
+            connect.connect_client(listening.root, "other")
+        with pytest.raises(InvalidInputError, match="must be letters"):
+            connect.connect_client(listening.root, "../tool.token")
+
+
+@pytest.mark.parametrize(("data", "words"), [(b"", "is empty"), (b"\xff", "cannot read")])
+def test_a_token_that_is_none_is_told_apart(tmp_path, data, words):
+    with ListeningCore(tmp_path / "root") as listening:
+        token = listening.root / "ggc" / "var" / "state" / "tool.token"
+        token.write_bytes(data)
+        with pytest.raises(AuthorizationError, match=words):
+            connect.connect_tool(listening.root)
+        token.unlink()
+        with pytest.raises(AuthorizationError, match="is missing"):
+            connect.connect_tool(listening.root)
+
+
+def test_the_core_of_another_user_is_told_apart(tmp_path, monkeypatch):
+    def denied(*_arguments):
+        raise PermissionError(13, "Permission denied")
+
+    with ListeningCore(tmp_path / "root") as listening:
+        monkeypatch.setattr(os, "open", denied)
+        with pytest.raises(AuthorizationError, match="belongs to another user"):
+            connect._open_socket(listening.root, listening.root / "ggc")
+        monkeypatch.undo()
+    assert stat.S_ISSOCK((tmp_path / "root" / "ggc" / "ipc.sock").stat().st_mode)
