@@ -43,7 +43,7 @@ def requirements() -> list[str]:
 def wheel(session: nox.Session) -> str:
     """Build the wheel once per run of nox and return its path."""
     if "wheel" not in _built:
-        folder = Path(session.create_tmp()) / "wheel"
+        folder = Path(session.create_tmp()).resolve() / "wheel"
         shutil.rmtree(folder, ignore_errors=True)
         session.install("build")
         # By way of the sdist: a left-over build/ in the tree cannot get into it.
@@ -161,7 +161,7 @@ def integration(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the manual offline with every warning an error, then run every code block in it."""
     install(session, "docs")
-    out = Path(session.create_tmp()) / "html"
+    out = Path(session.create_tmp()).resolve() / "html"
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-E", "docs", str(out))
     pytest(session, "docs", "README.md", "-p", "no:randomly")
 
@@ -170,7 +170,7 @@ def docs(session: nox.Session) -> None:
 def package(session: nox.Session) -> None:
     """Build sdist and wheel, check them, try each in an empty environment outside the tree."""
     session.install(*group("package"))
-    dist = Path(session.create_tmp()) / "dist"
+    dist = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(dist), ".", silent=True)
     sdist, built = next(dist.glob("*.tar.gz")), next(dist.glob("*.whl"))
@@ -179,7 +179,9 @@ def package(session: nox.Session) -> None:
     _assert_complete(session, built)
     session.run("abi3audit", "--strict", str(built))
     for number, archive in enumerate((built, sdist)):
-        _try_outside_the_tree(session, archive, Path(session.create_tmp()) / f"venv{number}")
+        _try_outside_the_tree(
+            session, archive, Path(session.create_tmp()).resolve() / f"venv{number}"
+        )
 
 
 def _assert_complete(session: nox.Session, built: Path) -> None:
