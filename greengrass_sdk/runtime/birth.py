@@ -2,10 +2,10 @@
 """
 From a fresh fork of the zygote to the process of one function, before any user code.
 
-:func:`settle` is what every child does, before anybody asks for a function; :func:`become` is what the
-request adds, and its order matters: limits and groups while there is the privilege to set them, then
-the user, then what a change of user resets (undumpable, the parent-death signal). Every microsecond
-of `become` is part of a function's cold start: no imports, no look at /proc.
+:func:`settle` is what every child does, before anybody asks for a function; :func:`become` is what
+the request adds, and its order matters: limits and groups while there is the privilege to set them,
+then the user, then what a change of user resets (undumpable, the parent-death signal). Every
+microsecond of `become` is part of a function's cold start: no imports, no look at /proc.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _refuse_isolation(message: SpawnMessage) -> None:
     for part in ("cgroup", "namespaces", "mounts"):
         if message.get(part):
             raise GreengrassError(
-                f"function {message['name']!r} asks for {part}, which this version has no support for"
+                f"function {message['name']!r} asks for {part}, which this version cannot give"
             )
 
 

@@ -152,8 +152,8 @@ def parse_client_context(data: bytes) -> ClientContext | None:
     Return the client context that `data` spells in JSON, None when it is empty.
 
     Raises:
-        ValueError: It is no JSON object. V1 leaves open what happens then; the worker logs a warning
-            and calls the handler without one, because the payload may well be all it needs.
+        ValueError: It is no JSON object. V1 leaves open what happens then; the worker logs a
+            warning and calls the handler without one: the payload may well be all it needs.
     """
     if not data:
         return None

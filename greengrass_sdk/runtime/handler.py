@@ -2,9 +2,9 @@
 """
 From a handler string to the function to call.
 
-`module.function`, `package.module.function` or `folder/module.function`: what stands before the last
-dot is imported from the function's path, the rest is looked up in it. What is wrong is told by name,
-with what is there instead.
+`module.function`, `package.module.function` or `folder/module.function`: what stands before the
+last dot is imported from the function's path, the rest is looked up in it. What is wrong is told by
+name, with what is there instead.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def _prefer_code(name: str, code: str) -> None:
     """
     Let a handler module win over a module of the same name that the runtime has imported already.
 
-    `signal.py` or `socket.py` beside no other file is a legitimate handler; without a warm parent it
-    would be found first, too.
+    `logging.py` or `socket.py` is a legitimate handler; without a warm parent it would be found
+    first, too.
     """
     top = name.partition(".")[0]
     loaded = sys.modules.get(top)

@@ -2,17 +2,17 @@
 """
 A function's output as log records.
 
-A record is one packet on the worker's log socket: a byte for the level, `file.py:line`, NUL, and the
-message in UTF-8, together at most RECORD_BYTES. print gives INFO, standard error gives ERROR, logging
-gives its own levels.
+A record is one packet on the worker's log socket: a byte for the level, `file.py:line`, NUL, and
+the message in UTF-8, together at most RECORD_BYTES. print gives INFO, standard error gives ERROR,
+logging gives its own levels.
 
 A record ends at a newline, not at a write; each thread has a line of its own, so that threads never
 mix theirs. Three things are one record although they have several lines: a traceback, what one call
 of a logging handler writes, and a logging record. Empty lines are dropped. A line longer than a
 record becomes several; nothing is lost and nothing grows.
 
-The pipes at descriptors 1 and 2 are for C code and child processes; the core cuts what comes through
-them with the same :class:`RecordAssembler`.
+The pipes at descriptors 1 and 2 are for C code and child processes; the core cuts what comes
+through them with the same :class:`RecordAssembler`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ _INDENTS = (b" ", b"\t")
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
 _LOGGING_FILE = logging.__file__
 # Between the call that made a record and the function that wanted it; no origin of anything.
-_PASSED_OVER = frozenset({__file__, _LOGGING_FILE, traceback.__file__, io.__file__, "<frozen codecs>"})
+_PASSED_OVER = frozenset(
+    {__file__, _LOGGING_FILE, traceback.__file__, io.__file__, "<frozen codecs>"}
+)
 
 
 class RecordAssembler:
@@ -114,7 +116,7 @@ class RecordAssembler:
         return records
 
     def feed_whole(self, data: bytes) -> list[bytes]:
-        """Take bytes that belong together, up to their end: newlines inside do not end the record."""
+        """Take bytes that belong together to their end: newlines inside do not end the record."""
         if not data.endswith(b"\n"):
             return self.feed(data)
         records = self._close_block()
@@ -157,7 +159,7 @@ class RecordAssembler:
 
 
 def pieces(message: bytes | bytearray, limit: int = _MESSAGE_BYTES) -> list[bytes]:
-    """Cut a message into parts of at most `limit` bytes, not inside a character; none if it is empty."""
+    """Cut a message into parts of at most `limit` bytes, not inside a character."""
     if len(message) <= limit:
         return [bytes(message)] if message else []
     parts = []
@@ -223,7 +225,7 @@ class RecordWriter(io.TextIOBase):
         self._feed(_encode(text))
         return len(text)
 
-    def writelines(self, lines: Iterable[str], /) -> None:
+    def writelines(self, lines: Iterable[Any], /) -> None:
         """Take several texts."""
         for line in lines:
             self.write(line)
@@ -241,7 +243,7 @@ class RecordWriter(io.TextIOBase):
             assembler, origin = RecordAssembler(), b""
         else:
             assembler, origin = held
-        caller = sys._getframe(2)
+        caller = sys._getframe(2)  # noqa: SLF001 - how logging finds its caller, too
         origin = origin or origin_of(caller)
         if whole or caller.f_code.co_filename == _LOGGING_FILE or _TRACEBACK + b"\n" in data:
             records = assembler.feed_whole(data)
@@ -275,7 +277,7 @@ class RecordWriter(io.TextIOBase):
                 self._sink.write(self._level, held[1], record)
 
     def flush(self) -> None:
-        """Do nothing: complete records are with the core already, and only a newline completes one."""
+        """Do nothing: complete records are sent already, and only a newline completes one."""
 
     def fileno(self) -> int:
         """Return 1 or 2, the pipe for C code and child processes."""

@@ -3,8 +3,8 @@
 Exceptions as callers and logs see them.
 
 An error document is `{"errorMessage", "errorType", "stackTrace"}`; the stack trace is a list of
-`[file, line, function, source]` and begins at the first frame of the user's code. Bounded: a message
-of a hundred megabytes must not become a frame.
+`[file, line, function, source]` and begins at the first frame of the user's code. Bounded: a
+message of a hundred megabytes must not become a frame.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def error_document(exc: BaseException) -> bytes:
 
 
 def log_text(exc: BaseException) -> str:
-    """Return the exception with its traceback as Python shows it, from the user's first frame on."""
+    """Return the exception as Python shows it, its traceback from the user's first frame on."""
     tb = from_user_code(exc)
     if tb is None and exc.__cause__ is None:
         return f"{type_of(exc)}: {message_of(exc)}"
@@ -65,7 +65,7 @@ def message_of(exc: BaseException) -> str:
     """Return the text of an exception, also of one that cannot be turned into text."""
     try:
         return str(exc)
-    except Exception as error:  # noqa: BLE001 - a broken __str__ of the user's is his, not ours to raise
+    except Exception as error:  # noqa: BLE001 - a broken __str__ is described, too
         return f"<{type(error).__name__} in {type(exc).__name__}.__str__>"
 
 

@@ -6,8 +6,8 @@ A zygote imports this once, before it forks, so that a child calls `prctl` witho
 anything. `ctypes` is loaded here and nowhere else in a function's process.
 
 The rule for processes that a function leaves behind (Greengrass V1 guide, "Considerations when
-choosing Lambda function containerization"): without a container, children that ignore SIGHUP or have
-a session of their own survive the function; all others must not. :func:`hang_up` enforces it.
+choosing Lambda function containerization"): without a container, children that ignore SIGHUP or
+have a session of their own survive the function; all others must not. :func:`hang_up` enforces it.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Title:
     def __init__(self) -> None:
         with open("/proc/self/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
-        # Fields 48 to 51 of proc(5), counted behind the name: arg_start, arg_end, env_start, env_end.
+        # Fields 48 to 51 of proc(5): arg_start, arg_end, env_start, env_end.
         start, arguments_end, environment_start, environment_end = map(int, fields[45:49])
         end = environment_end if arguments_end == environment_start else arguments_end
         self._start = start
@@ -182,7 +182,7 @@ def session_of(pid: int) -> int | None:
 
 
 def environment_of(pid: int, name: bytes) -> bytes | None:
-    """Return a variable of the environment a process was started with, None if that is not readable."""
+    """Return a variable that a process was started with, None if that is not readable."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             variables = file.read().split(b"\0")

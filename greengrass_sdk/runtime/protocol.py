@@ -4,8 +4,8 @@ What the core and a zygote say to each other: one JSON document per packet of a 
 
 To the zygote:
 
-* `{"op": "spawn", "worker": n, ...}` (:class:`SpawnMessage`) with four descriptors: the channel, the
-  log socket, and the write ends of the pipes that become standard output and standard error
+* `{"op": "spawn", "worker": n, ...}` (:class:`SpawnMessage`) with four descriptors: the channel,
+  the log socket, and the write ends of the pipes that become standard output and standard error
 * `{"op": "stop"}`: kill what is left and exit. The end of the stream means the same.
 
 From the zygote:
@@ -93,12 +93,12 @@ def send(sock: socket.socket, message: Mapping[str, Any], fds: Sequence[int] = (
 
 def receive(sock: socket.socket, max_fds: int = FDS) -> tuple[dict[str, Any], list[int]] | None:
     """
-    Receive one message and its descriptors, which are closed on exec; None at the end of the stream.
+    Receive one message and its descriptors, closed on exec; None at the end of the stream.
 
     Raises:
         RemoteProtocolError: The packet is no message of this protocol. Its descriptors are closed.
     """
-    # Not socket.recv_fds, which loses the flag: a program that a function runs would hold the channel.
+    # Not socket.recv_fds, which loses the flag: programs that functions run would hold channels.
     data, ancillary, flags, _ = sock.recvmsg(
         MESSAGE_BYTES, socket.CMSG_LEN(max_fds * _INT.itemsize), socket.MSG_CMSG_CLOEXEC
     )
@@ -111,7 +111,9 @@ def receive(sock: socket.socket, max_fds: int = FDS) -> tuple[dict[str, Any], li
         return None
     try:
         if flags & _CUT:
-            raise RemoteProtocolError(f"a packet has more than {MESSAGE_BYTES} bytes or {max_fds} fds")
+            raise RemoteProtocolError(
+                f"a packet has more than {MESSAGE_BYTES} bytes or {max_fds} fds"
+            )
         message = json.loads(data)
         if not isinstance(message, dict):
             raise RemoteProtocolError(f"a packet holds no JSON object: {data[:80]!r}")

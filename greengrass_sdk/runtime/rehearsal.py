@@ -65,34 +65,38 @@ def rehearse(output: Output) -> None:
 
 def _request() -> SpawnMessage:
     """Return a spawn request as it comes from the core, through JSON."""
-    message: SpawnMessage = json.loads(json.dumps({
-        "op": "spawn",
-        "worker": 0,
-        "name": _MODULE,
-        "handler": f"{_MODULE}.handler",
-        "code": _FOLDER,
-        "encoding": "json",
-        "environment": dict(os.environ),
-        "cwd": _FOLDER,
-        "sys_path": [],
-        "arn": "",
-        "function_name": _MODULE,
-        "version": "1",
-        "timeout_s": 3.0,
-        "memory_kib": None,
-        "boot": "0000000000000000",
-        "endpoint": 0,
-        "address": "",
-        "limits": {},
-        "strict": False,
-        "uid": None,
-        "gid": None,
-        "groups": None,
-        "cgroup": None,
-        "namespaces": [],
-        "mounts": [],
-        "rlimits": {},
-        "log_level": "INFO",
-        "pinned": False,
-    }))
+    message: SpawnMessage = json.loads(
+        json.dumps(
+            {
+                "op": "spawn",
+                "worker": 0,
+                "name": _MODULE,
+                "handler": f"{_MODULE}.handler",
+                "code": _FOLDER,
+                "encoding": "json",
+                "environment": dict(os.environ),
+                "cwd": _FOLDER,
+                "sys_path": [],
+                "arn": "",
+                "function_name": _MODULE,
+                "version": "1",
+                "timeout_s": 3.0,
+                "memory_kib": None,
+                "boot": "0000000000000000",
+                "endpoint": 0,
+                "address": "",
+                "limits": {},
+                "strict": False,
+                "uid": None,
+                "gid": None,
+                "groups": None,
+                "cgroup": None,
+                "namespaces": [],
+                "mounts": [],
+                "rlimits": {},
+                "log_level": "INFO",
+                "pinned": False,
+            }
+        )
+    )
     return message

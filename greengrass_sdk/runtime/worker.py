@@ -5,8 +5,8 @@ The worker: imports the handler, says so, then serves one item after the other.
 The session is there before the import, because functions publish while they are imported, and some
 never return from it. The main thread waits in `receive`; threads that the function started go on.
 
-How a worker ends: the core closes the channel (exit at once), SIGTERM (log, exit 0), the import fails
-(READY with FAILED, exit 1), or user code ends the process. `sys.exit` in a handler is not an
+How a worker ends: the core closes the channel (exit at once), SIGTERM (log, exit 0), the import
+fails (READY with FAILED, exit 1), or user code ends the process. `sys.exit` in a handler is not an
 exception to report but the end of the process, as it is for a script.
 """
 
@@ -127,7 +127,7 @@ class Worker:
     # The import.
 
     def start(self) -> None:
-        """Import the handler and tell the core; a handler that cannot be imported ends the process."""
+        """Import the handler and tell the core; one that cannot be imported ends the process."""
         message = self._message
         logs.set_level(message["log_level"])
         signal.signal(signal.SIGTERM, self._terminated)
@@ -242,7 +242,9 @@ class Worker:
         except MemoryError:
             # Not even room for a traceback; what the handler held goes with it.
             exc.__traceback__ = None
-            return b'{"errorMessage": "out of memory", "errorType": "MemoryError", "stackTrace": []}'
+            return (
+                b'{"errorMessage": "out of memory", "errorType": "MemoryError", "stackTrace": []}'
+            )
 
     def _encode(self, result: Any) -> bytes:
         """Return what a handler returned as the payload of its result."""
@@ -298,7 +300,7 @@ class Worker:
         Threads are not waited for: a function's timers never end by themselves.
         """
         try:
-            atexit._run_exitfuncs()
+            atexit._run_exitfuncs()  # noqa: SLF001 - os._exit skips them, sys.exit waits for threads
         finally:
             for writer in self._writers:
                 writer.end_lines()
@@ -317,7 +319,7 @@ class Worker:
         self._exit(code)
 
     def _log(self, level: bytes, text: str, origin: bytes | None = None) -> None:
-        where = logs.origin_of(sys._getframe(1)) if origin is None else origin
+        where = logs.origin_of(sys._getframe(1)) if origin is None else origin  # noqa: SLF001
         self._sink.write(level, where, text.encode("utf-8", "backslashreplace"))
 
 
@@ -373,6 +375,6 @@ class _Forks:
 
     def end_in_child(self) -> None:
         current = signal.getsignal(signal.SIGTERM)
-        if getattr(current, "__func__", None) is Worker._terminated:
+        if getattr(current, "__func__", None) is Worker._terminated:  # noqa: SLF001 - its own handler
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self.end()

@@ -3,16 +3,17 @@
 The zygote: a warm Python process that function processes are forked from.
 
 `python -I -m greengrass_sdk.runtime.zygote FD`, started by the core; FD is its end of the socket
-pair. It imports what workers need, freezes its heap so that collections in children leave the shared
-pages alone, and then waits: for requests of the core, and for children that end. One thread, no event
-loop, few descriptors.
+pair. It imports what workers need, freezes its heap so that collections in children leave the
+shared pages alone, and then waits: for requests of the core, and for children that end. One thread,
+no event loop, few descriptors.
 
-One child is always forked in advance, the spare: it has a session of its own, has rehearsed its part
-(see `rehearsal.py`) and waits for a request. A spawn hands the request on to it; the next one is
-forked when things are quiet.
+One child is always forked in advance, the spare: it has a session of its own, has rehearsed its
+part (see `rehearsal.py`) and waits for a request. A spawn hands the request on to it; the next one
+is forked when things are quiet.
 
 It is exec'd, never forked from the core, so no key and no thread of the core is ever copied into a
-function. Nobody of the same user may read its memory, or a worker's, unless GREENGRASS_DEBUGGABLE=1.
+function. Nobody of the same user may read its memory, or a worker's, unless
+GREENGRASS_DEBUGGABLE=1.
 
 When the core dies the socket ends, and the zygote kills what is left; when the zygote dies, the
 kernel kills the workers (parent-death signal). Either way no worker outlives what supervises it.
@@ -88,7 +89,9 @@ class Zygote:
             if control in ready:
                 going = self._serve()
             elif not ready:
-                with contextlib.suppress(OSError):  # no room for a process; the next spawn will say so
+                with contextlib.suppress(
+                    OSError
+                ):  # no room for a process; the next spawn will say so
                     self._lay_by()
         self._kill_all()
 
@@ -103,7 +106,7 @@ class Zygote:
         signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
         faulthandler.enable()  # a crash in C code leaves a trace in the function's log
         for stream in (sys.__stdout__, sys.__stderr__):
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # both are files here
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # files, both
         gc.collect()
         gc.disable()
         gc.freeze()
@@ -126,7 +129,9 @@ class Zygote:
             os.close(fd)
         if message.get("op") == "stop":
             return False
-        raise RemoteProtocolError(f"the core sent {message.get('op')!r} with {len(fds)} descriptors")
+        raise RemoteProtocolError(
+            f"the core sent {message.get('op')!r} with {len(fds)} descriptors"
+        )
 
     def _spawn(self, message: dict[str, Any], fds: list[int]) -> None:
         """Make a worker of the spare."""
@@ -181,7 +186,7 @@ class Zygote:
         return self._spare
 
     def _be_spare(self, sock: socket.socket) -> NoReturn:
-        """Wait for a request and become that worker; nothing ever returns into the zygote's loop."""
+        """Wait for a request and become that worker; nothing returns into the zygote's loop."""
         try:
             signal.set_wakeup_fd(-1)
             os.close(self._wake[0])
@@ -197,7 +202,7 @@ class Zygote:
             if received is not None:
                 message: Any = received[0]
                 worker.main(message, received[1], self._origins, output)
-        except BaseException:  # noqa: BLE001 - a fault of ours; the log shows the text, the core the code
+        except BaseException:  # noqa: BLE001 - a fault of ours, for the log
             import traceback
 
             os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))

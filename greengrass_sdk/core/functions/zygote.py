@@ -2,7 +2,7 @@
 """
 The core's side of a zygote: starts it, asks it for workers, hears how they end.
 
-One `Zygote` is one process of one interpreter. What is said is in `greengrass_sdk.runtime.protocol`.
+One `Zygote` is one process of one interpreter; `greengrass_sdk.runtime.protocol` has what is said.
 The core never forks itself; what a worker gets, it gets by name in a `SpawnRequest` and as
 descriptors.
 """
@@ -16,12 +16,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from attrs import asdict, define, field, frozen
 
+from greengrass_sdk.core.functions import interpreters
 from greengrass_sdk.errors import ConfigError, FunctionError, RemoteProtocolError
 from greengrass_sdk.runtime import processes, protocol
 from greengrass_sdk.runtime.logs import RecordAssembler
@@ -36,27 +35,14 @@ __all__ = [
     "Survivor",
     "WorkerExit",
     "Zygote",
-    "zygote_environment",
 ]
 
 log = logging.getLogger(__name__)
 
 _START_S = 10.0
 _STOP_S = 5.0
-_PROBE_S = 5.0
 _SEND_BUFFER_BYTES = 4 * protocol.MESSAGE_BYTES
 _TEXT_BYTES = 4096
-_DISTRIBUTION = "greengrass-core"
-_OLDEST = (3, 11)
-_HANDED_ON = (
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "TZ",
-    "LD_LIBRARY_PATH",
-    "GREENGRASS_SDK_NATIVE",
-    "GREENGRASS_DEBUGGABLE",
-)
 
 
 @frozen(kw_only=True)
@@ -146,19 +132,6 @@ class WorkerExit:
     survivors: tuple[Survivor, ...] = ()
 
 
-def zygote_environment(base: Mapping[str, str]) -> dict[str, str]:
-    """
-    Return the environment of a zygote: what the interpreter needs, nothing that is the core's own.
-
-    Functions get theirs with each request; only what a process reads while it starts counts here
-    (`LD_LIBRARY_PATH`, the locale, coverage of tests).
-    """
-    environment = {"LANG": "C.UTF-8", "LC_CTYPE": "C.UTF-8"}
-    environment.update({name: base[name] for name in _HANDED_ON if name in base})
-    environment.update({name: base[name] for name in base if name.startswith("COVERAGE_PROCESS_")})
-    return environment
-
-
 @define(eq=False)
 class Zygote:
     """
@@ -207,7 +180,8 @@ class Zygote:
         Args:
             python: An interpreter, a virtual environment's folder, or None for the one that runs
                 the core.
-            environment: Of the process; taken from ours by :func:`zygote_environment` if None.
+            environment: Of the process; None takes from ours what
+                :func:`interpreters.environment_of_zygotes` names.
             on_exited: Called with the report of each worker that ended.
             on_gone: Called once if the process ends without :meth:`stop`. Its workers are being
                 killed by the kernel then, and nobody will report them.
@@ -216,19 +190,19 @@ class Zygote:
             ConfigError: There is no such interpreter, it is too old, or it lacks this package; the
                 text says what to run.
         """
-        interpreter = _interpreter(python)
+        interpreter = interpreters.path_of(python)
         if environment is None:
-            environment = zygote_environment(os.environ)
+            environment = interpreters.environment_of_zygotes(os.environ)
         zygote = cls._launch(interpreter, environment, on_exited, on_gone)
         try:
             async with asyncio.timeout(timeout_s):
-                await asyncio.shield(zygote._ready)
+                await asyncio.shield(zygote._ready)  # noqa: SLF001 - its own class
         except (TimeoutError, _NotReadyError) as error:
-            await zygote._abandon()
-            text = zygote._complaint(error, timeout_s)
-            raise ConfigError(text + await _remedy(interpreter)) from error
+            await zygote._abandon()  # noqa: SLF001
+            text = zygote._complaint(error, timeout_s)  # noqa: SLF001
+            raise ConfigError(text + await interpreters.remedy(interpreter)) from error
         except BaseException:
-            await zygote._abandon()
+            await zygote._abandon()  # noqa: SLF001
             raise
         return zygote
 
@@ -244,7 +218,13 @@ class Zygote:
         with theirs:
             try:
                 process = subprocess.Popen(
-                    [interpreter, "-I", "-m", "greengrass_sdk.runtime.zygote", str(theirs.fileno())],
+                    [
+                        interpreter,
+                        "-I",
+                        "-m",
+                        "greengrass_sdk.runtime.zygote",
+                        str(theirs.fileno()),
+                    ],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -362,7 +342,7 @@ class Zygote:
             except (BlockingIOError, InterruptedError):
                 return
             except (ConnectionError, RemoteProtocolError) as error:
-                log.error("zygote %d: %s", self.pid, error)
+                log.error("zygote %d: %s", self.pid, error)  # noqa: TRY400 - the text says it all
                 received = None
             if received is None:
                 # Its process ends now, by itself or by us; `_died` does the rest.
@@ -451,7 +431,8 @@ class Zygote:
         # The kernel kills the workers. What they started is nobody's business any more but ours.
         processes.hang_up_sessions(set(self.workers.values()))
         _settle(self._gone)
-        for future in (self._ready, *self._pending.values()):
+        waiting: list[asyncio.Future[Any]] = [self._ready, *self._pending.values()]
+        for future in waiting:
             if not future.done():
                 future.set_exception(_NotReadyError("it ended"))
         if not self._ready.cancelled():
@@ -464,9 +445,12 @@ class Zygote:
 
     def _complaint(self, error: BaseException, timeout_s: float) -> str:
         if isinstance(error, TimeoutError):
-            return f"the interpreter {self.python} was not ready after {timeout_s:g} s{self._said()}"
+            return (
+                f"the interpreter {self.python} was not ready after {timeout_s:g} s{self._said()}"
+            )
         code = self._process.returncode
-        return f"the interpreter {self.python} cannot run functions: {error} (exit {code}){self._said()}"
+        what = f"the interpreter {self.python} cannot run functions"
+        return f"{what}: {error} (exit code {code}){self._said()}"
 
 
 class _NotReadyError(Exception):
@@ -476,57 +460,3 @@ class _NotReadyError(Exception):
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _interpreter(python: str | None) -> str:
-    """Return the path of an interpreter; a folder is taken for a virtual environment."""
-    if python is None:
-        return sys.executable
-    path = Path(python)
-    if path.is_dir():
-        inside = path / "bin" / "python"
-        if not inside.exists():
-            raise ConfigError(
-                f"python = {python!r}: the folder is no virtual environment, it has no bin/python;"
-                f" make it one with `python3 -m venv {python}`"
-            )
-        return str(inside)
-    if not path.exists():
-        raise ConfigError(
-            f"python = {python!r}: there is no such file; name an interpreter"
-            " or the folder of a virtual environment"
-        )
-    return str(path)
-
-
-async def _remedy(interpreter: str) -> str:
-    """Return what to do about an interpreter that does not work, after a look at its version."""
-    probe = "import sys; print('%d.%d' % sys.version_info[:2])"
-    try:
-        process = await asyncio.create_subprocess_exec(
-            interpreter,
-            "-c",
-            probe,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-        )
-    except OSError:
-        return "; is it a Python interpreter?"
-    try:
-        async with asyncio.timeout(_PROBE_S):
-            output, _ = await process.communicate()
-        version = tuple(int(part) for part in output.split(b"."))
-    except (ValueError, TimeoutError):
-        return "; is it a Python interpreter?"
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if version < _OLDEST:
-        return (
-            f"; it is Python {version[0]}.{version[1]}, functions need CPython"
-            f" {_OLDEST[0]}.{_OLDEST[1]} or newer"
-        )
-    return f"; install this package there: {interpreter} -m pip install --upgrade {_DISTRIBUTION}"

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,12 @@ class Worker:
         payload = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         flags = Flag.EVENT if event else 0
         self.send(
-            Kind.INVOKE, flags=flags, id=number, topic=ARN.encode(), context=context, payload=payload
+            Kind.INVOKE,
+            flags=flags,
+            id=number,
+            topic=ARN.encode(),
+            context=context,
+            payload=payload,
         )
         return self.result(number)
 
@@ -170,8 +176,8 @@ class Worker:
 
     def descriptors(self):
         return {
-            int(fd): os.readlink(f"/proc/{self.pid}/fd/{fd}")
-            for fd in os.listdir(f"/proc/{self.pid}/fd")
+            int(entry.name): str(entry.readlink())
+            for entry in Path(f"/proc/{self.pid}/fd").iterdir()
         }
 
     def close(self):
@@ -186,11 +192,15 @@ class Worker:
 class Rig:
     """A zygote, spoken with in its own protocol."""
 
+    dropin = DROPIN
+
     def __init__(self, folder, *, python=sys.executable, environment=None) -> None:
         self.folder = folder
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(DEADLINE_S)
-        inherited = {k: v for k, v in os.environ.items() if k.startswith(("COVERAGE_", "GREENGRASS_"))}
+        inherited = {
+            k: v for k, v in os.environ.items() if k.startswith(("COVERAGE_", "GREENGRASS_"))
+        }
         with theirs:
             self.process = subprocess.Popen(
                 [python, "-I", "-m", "greengrass_sdk.runtime.zygote", str(theirs.fileno())],
@@ -199,8 +209,8 @@ class Rig:
                 env={"LANG": "C.UTF-8", **inherited, **(environment or {})},
                 cwd="/",
             )
-        self.events = []
-        self.workers = []
+        self.events: list[tuple[dict[str, Any], list[int]]] = []
+        self.workers: list[Worker] = []
         self.hello = self.event("ready")
 
     def event(self, name, worker=None):
@@ -299,7 +309,7 @@ def rig(tmp_path):
 
 @pytest.fixture
 def make_rig(tmp_path):
-    rigs = []
+    rigs: list[Rig] = []
 
     def make(**options):
         folder = tmp_path / f"rig{len(rigs)}"

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_the_context_has_what_v1_and_lambda_give():
 
 
 def test_libraries_may_put_attributes_on_the_context():
-    context = LambdaContext(facts(), "id-1", None)
+    context: Any = LambdaContext(facts(), "id-1", None)
     context.extra = 1
     assert context.extra == 1
 

@@ -32,7 +32,9 @@ def test_a_handler_is_split_at_its_last_dot(handler, expected):
     assert expected == split(handler)
 
 
-@pytest.mark.parametrize("handler", ["", "handler", ".handler", "module.", "module.two words", "m.py/x"])
+@pytest.mark.parametrize(
+    "handler", ["", "handler", ".handler", "module.", "module.two words", "m.py/x"]
+)
 def test_a_handler_without_module_or_function_is_refused_with_the_form(handler):
     with pytest.raises(HandlerError, match=r"is not of the form module\.function") as caught:
         split(handler)
@@ -49,7 +51,9 @@ def test_the_function_of_a_nested_module_is_found(folder):
 def test_a_missing_module_is_named_with_the_nearest_one(folder):
     (folder / "climate.py").touch()
     (folder / "other.py").touch()
-    with pytest.raises(HandlerError, match=r"no module 'climat' in .*did you mean 'climate'\?") as caught:
+    with pytest.raises(
+        HandlerError, match=r"no module 'climat' in .*did you mean 'climate'\?"
+    ) as caught:
         resolve("climat.handler", str(folder))
     assert ["climate", "other"] == caught.value.candidates
 
@@ -68,7 +72,9 @@ def test_a_missing_function_is_named_with_what_the_module_defines(folder):
     (folder / "lamp.py").write_text(
         "import os\nfrom json import dumps\ndef lambda_handler(e, c): pass\ndef helper(): pass\n"
     )
-    with pytest.raises(HandlerError, match=r"no function 'lambda_handle'.*'lambda_handler'\?") as caught:
+    with pytest.raises(
+        HandlerError, match=r"no function 'lambda_handle'.*'lambda_handler'\?"
+    ) as caught:
         resolve("lamp.lambda_handle", str(folder))
     assert ["helper", "lambda_handler"] == caught.value.candidates
 
@@ -81,7 +87,7 @@ def test_a_missing_function_without_a_near_one_lists_all(folder):
 
 def test_a_handler_that_cannot_be_called_is_named_with_its_type(folder):
     (folder / "lamp3.py").write_text("handler = 21\n")
-    with pytest.raises(HandlerError, match="'handler' in .*lamp3.py is an int, not a function"):
+    with pytest.raises(HandlerError, match=r"'handler' in .*lamp3\.py is an int, not a function"):
         resolve("lamp3.handler", str(folder))
 
 

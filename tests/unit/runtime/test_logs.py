@@ -6,6 +6,7 @@ import io
 import socket
 import threading
 import traceback
+from typing import Any
 
 import pytest
 from hypothesis import example, given, strategies as st
@@ -20,7 +21,9 @@ from greengrass_sdk.runtime.logs import (
     pieces,
 )
 
-TRACEBACK = b'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nValueError: no'
+TRACEBACK = (
+    b'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nValueError: no'
+)
 CAUSE = b"\n\nThe above exception was the direct cause of the following exception:\n\n"
 
 
@@ -46,7 +49,11 @@ def test_what_is_left_is_flushed(assembler):
 
 
 def test_a_traceback_is_one_record(assembler):
-    assert assembler.feed(b"before\n" + TRACEBACK + b"\nafter\n") == [b"before", TRACEBACK, b"after"]
+    assert assembler.feed(b"before\n" + TRACEBACK + b"\nafter\n") == [
+        b"before",
+        TRACEBACK,
+        b"after",
+    ]
 
 
 def test_a_traceback_that_comes_in_lines_is_one_record(assembler):
@@ -149,7 +156,7 @@ def print_line():
 
 def test_lone_newlines_are_dropped(log, out):
     print(file=out)
-    print("", file=out)
+    print("\n", file=out)
     print("a\n\n\nb", file=out)
     assert log.messages() == [b"a", b"b"]
 
@@ -235,8 +242,8 @@ def test_bytes_go_through_the_buffer(log, out):
     assert log.messages() == [b"raw \xff", b"more"]
 
 
-def test_a_writer_has_what_code_asks_of_standard_output(out):
-    assert isinstance(out, io.TextIOBase)
+def test_a_writer_has_what_code_asks_of_standard_output(out: Any):
+    assert io.TextIOBase in type(out).__mro__
     assert (out.fileno(), out.buffer.fileno()) == (1, 1)
     assert not out.isatty()
     assert (out.writable(), out.readable(), out.seekable()) == (True, False, False)
@@ -250,7 +257,7 @@ def test_a_writer_has_what_code_asks_of_standard_output(out):
     assert out.write("") == 0
 
 
-def test_a_writer_survives_what_code_does_to_standard_output(log, out):
+def test_a_writer_survives_what_code_does_to_standard_output(log, out: Any):
     out.reconfigure(encoding="latin-1", line_buffering=False)
     out.close()
     wrapped = io.TextIOWrapper(out.detach(), encoding="utf-8", line_buffering=True)
@@ -362,7 +369,12 @@ def test_a_logged_exception_is_one_record_with_its_traceback(rig):
 
 
 @pytest.mark.parametrize(
-    "statement", ["traceback.print_exc()", "traceback.print_exception(exc)", "sys.excepthook(type(exc), exc, exc.__traceback__)"]
+    "statement",
+    [
+        "traceback.print_exc()",
+        "traceback.print_exception(exc)",
+        "sys.excepthook(type(exc), exc, exc.__traceback__)",
+    ],
 )
 def test_printed_tracebacks_are_one_error_record(rig, statement):
     worker = rig.start(
@@ -477,7 +489,9 @@ def test_many_threads_and_forks_print_whole_lines(rig):
     )
     worker.send(3, id=1, topic=b"f", payload=b"{}")
     lines = {worker.record()[2] for _ in range(250)}
-    assert {f"{name} {n} {name}" for name in ("t0", "t1", "t2", "t3", "child") for n in range(50)} == lines
+    assert {
+        f"{name} {n} {name}" for name in ("t0", "t1", "t2", "t3", "child") for n in range(50)
+    } == lines
     assert worker.result(1) == (0, b"null")
 
 

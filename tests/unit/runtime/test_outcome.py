@@ -51,11 +51,14 @@ def test_a_huge_message_is_cut():
 
 
 def test_an_exception_that_cannot_be_text_is_described():
-    class Broken(Exception):
+    class BrokenError(Exception):
         def __str__(self):
             raise RuntimeError
 
-    assert json.loads(error_document(Broken()))["errorMessage"] == "<RuntimeError in Broken.__str__>"
+    assert (
+        json.loads(error_document(BrokenError()))["errorMessage"]
+        == "<RuntimeError in BrokenError.__str__>"
+    )
 
 
 def test_a_syntax_error_points_into_the_file():

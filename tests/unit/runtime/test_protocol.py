@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -19,14 +20,16 @@ def pair():
 
 
 def open_descriptors():
-    return set(os.listdir("/proc/self/fd"))
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
 
 
 def test_a_message_arrives_with_descriptors_that_programs_do_not_inherit(pair):
     ours, theirs = pair
     reader, writer = os.pipe()
     protocol.send(ours, {"op": "stop", "text": "\udc80é"}, [reader, writer])
-    message, fds = protocol.receive(theirs)
+    received = protocol.receive(theirs)
+    assert received is not None
+    message, fds = received
     assert message == {"op": "stop", "text": "\udc80é"}
     assert [False, False] == [os.get_inheritable(fd) for fd in fds]
     assert os.fstat(fds[0]).st_ino == os.fstat(reader).st_ino

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import textwrap
 from pathlib import Path
@@ -186,7 +185,11 @@ def test_whatever_else_a_handler_raises_is_handled_too(rig, statement, error):
     [
         ("import no_such_library", "ModuleNotFoundError", "No module named 'no_such_library'"),
         ("1 / 0", "ZeroDivisionError", "division by zero"),
-        ("def handle(e, c): pass", "HandlerError", "has no function 'handler'; did you mean 'handle'?"),
+        (
+            "def handle(e, c): pass",
+            "HandlerError",
+            "has no function 'handler'; did you mean 'handle'?",
+        ),
         ("x = = 1", "SyntaxError", "invalid syntax"),
         ("raise BaseException('odd')", "BaseException", "odd"),
     ],
@@ -211,7 +214,9 @@ def test_a_handler_module_that_is_not_there_is_named(rig):
     assert worker.exit_code() == 1
 
 
-@pytest.mark.parametrize(("call", "code"), [("sys.exit(3)", 3), ("sys.exit()", 0), ("sys.exit('no')", 1)])
+@pytest.mark.parametrize(
+    ("call", "code"), [("sys.exit(3)", 3), ("sys.exit()", 0), ("sys.exit('no')", 1)]
+)
 def test_an_exit_during_the_import_keeps_its_code(rig, call, code):
     worker = rig.spawn(f"import sys\nprint('first')\n{call}\n")
     document = worker.ready()
@@ -238,13 +243,17 @@ def test_a_function_publishes_while_it_is_imported_and_may_never_return(rig):
 
 
 def test_the_working_folder_is_the_code_folder(rig):
-    code = rig.code("import os\ndata = open('data.txt').read()\ndef handler(e, c): return [data, os.getcwd()]")
+    code = rig.code(
+        "import os\ndata = open('data.txt').read()\ndef handler(e, c): return [data, os.getcwd()]"
+    )
     (code / "data.txt").write_text("near")
     assert rig.start(code).answer(b"") == ["near", str(code)]
 
 
 def test_the_environment_is_the_requests_and_nothing_else(rig):
-    worker = rig.start("import os\ndef handler(e, c): return [dict(os.environ), os.popen('env').read()]")
+    worker = rig.start(
+        "import os\ndef handler(e, c): return [dict(os.environ), os.popen('env').read()]"
+    )
     environment, seen_by_children = worker.answer(b"")
     assert sorted(environment) == ["COLOUR", "MY_FUNCTION_ARN", "PATH"]
     assert "COLOUR=green" in seen_by_children
@@ -267,13 +276,15 @@ VENDORED = ("attr", "attrs", "typing_extensions", "msgpack", "cbor2", "cffi", "_
 
 @pytest.mark.parametrize("sdk", ["ours", "bundled"])
 def test_what_a_zip_brings_wins_over_what_we_use(rig, sdk):
-    source = f"import importlib\ndef handler(e, c): return [importlib.import_module(n).__version__ for n in {VENDORED}]"
+    source = f"""
+    from importlib import import_module
+    def handler(event, context):
+        return [import_module(name).__version__ for name in {VENDORED}]
+    """
     code = rig.code(source)
     for name in VENDORED:
         (code / f"{name}.py").write_text("__version__ = 'vendored'")
-    from .conftest import DROPIN
-
-    path = [str(DROPIN), str(code)] if sdk == "ours" else [str(code), str(DROPIN)]
+    path = [str(rig.dropin), str(code)] if sdk == "ours" else [str(code), str(rig.dropin)]
     worker = rig.start(code, sys_path=path)
     assert worker.answer(b"") == ["vendored"] * len(VENDORED)
 
@@ -290,12 +301,10 @@ def test_no_third_party_module_is_loaded_before_the_functions_own(rig):
 
 
 def test_the_dropin_comes_first_unless_the_zip_is_to_use_its_own(rig):
-    from .conftest import DROPIN
-
     code = rig.code("import greengrasssdk\ndef handler(e, c): return greengrasssdk.__version__")
     (code / "greengrasssdk").mkdir()
     (code / "greengrasssdk" / "__init__.py").write_text("__version__ = 'bundled'")
-    bundled = rig.start(code, sys_path=[str(code), str(DROPIN)])
+    bundled = rig.start(code, sys_path=[str(code), str(rig.dropin)])
     assert bundled.answer(b"") == "bundled"
 
 
@@ -412,7 +421,13 @@ def test_a_functions_own_sigterm_handler_wins(rig):
 
 
 def test_a_worker_ends_when_the_core_closes_the_channel(rig):
-    worker = rig.start("import threading\nthreading.Thread(target=threading.Event().wait).start()\ndef handler(e, c): pass")
+    worker = rig.start(
+        """
+        import threading
+        threading.Thread(target=threading.Event().wait).start()
+        def handler(event, context): pass
+        """
+    )
     worker.channel.close()
     assert worker.exit_code() == 0
 
@@ -550,16 +565,24 @@ def test_a_worker_has_only_the_descriptors_it_was_born_with(rig, eventually, pre
     assert [descriptors[1], descriptors[2]] == ["pipe:", "pipe:"]
 
 
-def test_children_inherit_the_output_pipes_and_nothing_else(rig):
+def test_programs_inherit_the_output_pipes_and_nothing_else(rig):
     worker = rig.start(
-        "import os, subprocess\ndef handler(e, c): return subprocess.run('ls /proc/self/fd; echo out; echo err >&2',"
-        " shell=True, close_fds=False, stdout=None if e else subprocess.PIPE).stdout.decode()"
+        """
+        import subprocess
+        def handler(event, context):
+            script = "ls /proc/self/fd; echo out; echo err >&2"
+            return subprocess.run(
+                script, shell=True, close_fds=False, stdout=subprocess.PIPE
+            ).stdout.decode()
+        """
     )
     assert worker.answer(b"").split() == ["0", "1", "2", "3", "out"]
 
 
 def test_a_worker_leads_a_session_of_its_own_and_bears_the_functions_name(rig):
-    worker = rig.start("import os\ndef handler(e, c): return [os.getsid(0), os.getpgid(0)]", name="climate")
+    worker = rig.start(
+        "import os\ndef handler(e, c): return [os.getsid(0), os.getpgid(0)]", name="climate"
+    )
     assert worker.answer(b"") == [worker.pid, worker.pid]
     assert Path(f"/proc/{worker.pid}/comm").read_text() == "climate\n"
     command = Path(f"/proc/{worker.pid}/cmdline").read_text().rstrip("\0")
@@ -584,7 +607,7 @@ def test_a_worker_runs_as_the_user_that_was_asked_for(rig):
     )
     assert worker.answer(b"") == [[65534] * 3, [65533] * 3, [4, 65533]]
     # The parent-death signal and the protection of its memory survive the change of user.
-    assert os.stat(f"/proc/{worker.pid}/environ").st_uid == 0
+    assert Path(f"/proc/{worker.pid}/environ").stat().st_uid == 0
     rig.process.kill()
     worker.wait_gone()
     assert worker.pipe(2) == b"to the pipe\n"

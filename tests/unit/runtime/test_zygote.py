@@ -23,7 +23,7 @@ def gone(pid):
 
 
 def zygote_descriptors(rig):
-    return len(os.listdir(f"/proc/{rig.process.pid}/fd"))
+    return len(list(Path(f"/proc/{rig.process.pid}/fd").iterdir()))
 
 
 def test_the_first_event_says_who_is_there(rig):
@@ -149,11 +149,14 @@ def test_a_daemon_is_reported_when_its_worker_ends_not_when_another_does(rig, ev
     import os, subprocess
     def handler(event, context):
         # The shell ends at once; its child has a session of its own and nobody.
-        return int(subprocess.check_output("setsid sleep 600 >/dev/null 2>&1 & echo $!", shell=True))
+        script = "setsid sleep 600 >/dev/null 2>&1 & echo $!"
+        return int(subprocess.check_output(script, shell=True))
     """
     other_arn = "arn:aws:lambda:us-east-1:000000000000:function:other:1"
     keeper = rig.start(
-        source, arn=other_arn, environment={"PATH": os.environ["PATH"], "MY_FUNCTION_ARN": other_arn}
+        source,
+        arn=other_arn,
+        environment={"PATH": os.environ["PATH"], "MY_FUNCTION_ARN": other_arn},
     )
     daemon = keeper.answer(b"")
     command = Path(f"/proc/{daemon}/cmdline")
@@ -215,7 +218,9 @@ def test_the_death_of_the_zygote_ends_workers_within_a_second(make_rig, eventual
 
 def test_stop_kills_what_is_left_and_reports_it(make_rig):
     rig = make_rig()
-    worker = rig.start(NEVER_ENDS.replace("while True:", "while False:") + "def handler(e, c): pass")
+    worker = rig.start(
+        NEVER_ENDS.replace("while True:", "while False:") + "def handler(e, c): pass"
+    )
     protocol.send(rig.control, {"op": "stop"})
     assert worker.exit_code() == -signal.SIGKILL
     assert rig.process.wait(5) == 0
