@@ -47,6 +47,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
 
+# Made here: each size of such a buffer is a new class, and classes take long to make.
+_name = ctypes.create_string_buffer(_NAME_BYTES + 1)
+
 
 def _set(option: int, value: int) -> None:
     if _prctl(option, value, 0, 0, 0) != 0:
@@ -81,8 +84,8 @@ def die_with_parent(parent: int) -> None:
 
 def set_name(name: bytes) -> None:
     """Set the name that `ps -o comm` and `top` show; the kernel keeps 15 bytes."""
-    buffer = ctypes.create_string_buffer(name[:_NAME_BYTES])
-    _set(_PR_SET_NAME, ctypes.addressof(buffer))
+    _name.value = name[:_NAME_BYTES]
+    _set(_PR_SET_NAME, ctypes.addressof(_name))
 
 
 class Title:

@@ -32,7 +32,7 @@ import sys
 import time
 
 from greengrass_sdk.errors import RemoteProtocolError
-from greengrass_sdk.runtime import birth, processes, protocol, rehearsal, worker
+from greengrass_sdk.runtime import birth, preload, processes, protocol, rehearsal, worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Zygote", "main"]
 
-# What handlers import all the time; loaded once here instead of in every worker.
-_PRELOADED = ("base64", "datetime", "random")
 _QUIET_MS = 20  # without a request before the next spare is forked: starting workers comes first
 _LAST_EXITS_S = 2.0  # killed workers are gone in milliseconds; one in a stuck system call is not
 
@@ -62,6 +60,7 @@ class Zygote:
         self._origins = birth.Origins(
             pid=os.getpid(),
             path=list(sys.path),
+            dropin=preload.preload(),
             title=processes.Title(),
             debuggable=os.environ.get("GREENGRASS_DEBUGGABLE") == "1",
         )
@@ -297,10 +296,6 @@ def _wake_only(_number: int, _frame: object) -> None:
 
 def main(arguments: list[str]) -> int:
     """Be a zygote on the descriptor that is the only argument."""
-    import importlib
-
-    for name in _PRELOADED:
-        importlib.import_module(name)
     fd = int(arguments[0])
     os.set_inheritable(fd, False)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fd) as control:

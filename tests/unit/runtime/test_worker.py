@@ -294,7 +294,14 @@ def test_no_third_party_module_is_loaded_before_the_functions_own(rig):
     loaded = {name.partition(".")[0] for name in worker.answer(b"")}
     import sys
 
-    ours = {"greengrass_sdk", "lambda_function", "__main__", "__mp_main__", "sitecustomize"}
+    ours = {
+        "greengrass_sdk",
+        "greengrasssdk",
+        "lambda_function",
+        "__main__",
+        "__mp_main__",
+        "sitecustomize",
+    }
     # `.pth` files of the environment under test may load what they like.
     hooks = {"coverage", "_distutils_hack", "a1_coverage", "_virtualenv"}
     assert set() == loaded - ours - hooks - set(sys.stdlib_module_names)

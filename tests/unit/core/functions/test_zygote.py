@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import greengrass_sdk
 from greengrass_sdk._native import Frame, FrameDecoder, Kind, encode_frame
 from greengrass_sdk.core.functions.zygote import SpawnRequest, WorkerExit, Zygote
 from greengrass_sdk.errors import ConfigError, FunctionError
@@ -315,6 +317,55 @@ def test_a_request_has_all_that_the_protocol_names():
     source = Path(protocol.__file__).read_text()
     fields = source[source.index("op: Literal") : source.index("__all__")].splitlines()
     assert {line.partition(":")[0].strip() for line in fields if ":" in line} == names
+
+
+# --- other interpreters -----------------------------------------------------------------
+
+
+def installed_pythons():
+    """Return the newer interpreters of this machine."""
+    found: dict[int, Path] = {}
+    folders = [*os.environ["PATH"].split(os.pathsep)]
+    folders += sorted(str(path) for path in Path("~/.pyenv/versions").expanduser().glob("3.*/bin"))
+    for minor in range(11, 16):
+        for folder in folders:
+            python = Path(folder, f"python3.{minor}")
+            if python.exists() and "shims" not in folder:
+                found.setdefault(minor, python)
+    return found
+
+
+@pytest.mark.parametrize("minor", range(11, 16))
+def test_a_function_runs_in_a_virtual_environment_of_another_python(run, tmp_path, minor):
+    """Nothing but this package is in it: workers need no other, not even to do without C."""
+    python = installed_pythons().get(minor)
+    if python is None:
+        pytest.skip(f"needs Python 3.{minor}")
+    folder = tmp_path / "venv"
+    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    package = Path(next(iter(greengrass_sdk.__path__)))
+    (packages / "ours.pth").write_text(f"{package.parent}\n")
+    (tmp_path / "lambda_function.py").write_text(
+        "import sys, greengrasssdk\n"
+        "greengrasssdk.client('iot-data').publish(topic='t', payload='at import')\n"
+        "def handler(event, context):\n"
+        "    print('hello', event)\n"
+        "    return [sys.prefix, sys.version_info[1]]\n"
+    )
+
+    async def play(bench):
+        await bench.start(str(folder))
+        born = await bench.spawn(sys_path=[str(package / "dropin"), str(tmp_path)])
+        born.channel.send(encode_frame(Kind.INVOKE, id=4, topic=b"f", payload=b"[5]"))
+        published, _, result = await born.frames(3)
+        assert (published.topic, published.payload) == (b"t", b"at import")
+        assert json.loads(result.payload) == [str(folder), minor]
+        assert born.log.recv(1000) == b"Ilambda_function.py:4\0hello [5]"
+        signal.pidfd_send_signal(born.pidfd, signal.SIGTERM)
+        assert (await bench.exit()).status == 0
+
+    run(play)
 
 
 # --- interpreters that do not work -------------------------------------------------------
