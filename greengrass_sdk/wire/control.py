@@ -303,7 +303,7 @@ def _fault(value: object, where: str, depth: int) -> str | None:
         return None
     if depth >= _DEPTH:
         return f"{where}: more than {_DEPTH} lists and maps in each other"
-    if isinstance(value, list | tuple):
+    if isinstance(value, list) or type(value) is tuple:  # msgpack.ExtType derives from tuple
         parts = ((f"{where}[{at}]", part) for at, part in enumerate(value))
         faults = (_fault(part, name, depth + 1) for name, part in parts)
         return next((fault for fault in faults if fault is not None), None)

@@ -160,7 +160,7 @@ def test_a_program_beside_the_core_receives(listening):
                 await client.receive(0.01)
             for number in (1, 2, 3):
                 connection.message("t", b"%d" % number)
-            got = []
+            got: list[Message] = []
             while len(got) < 3:
                 got += await client.receive_many(timeout_s=10)
             assert [1, 2, 3] == [one.json() for one in got]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from array import array
+from typing import Any
 
 import pytest
 
@@ -28,16 +29,14 @@ def test_items_of_a_buffer_may_be_larger_than_a_byte():
 
 
 def test_text_in_json_is_utf_8():
-    assert '{"ü": (1, "ß")}'.replace("(", "[").replace(")", "]").encode() == encode_payload(
-        {"ü": (1, "ß")}
-    )
+    assert '{"ü": ["ß"]}'.encode() == encode_payload({"ü": ["ß"]})
 
 
-class Recursive(list):
-    pass
+def test_a_tuple_is_a_list():
+    assert b"[1, 2]" == encode_payload((1, 2))  # type: ignore[arg-type]  # a list is what JSON has
 
 
-RECURSIVE = Recursive()
+RECURSIVE: list[Any] = []
 RECURSIVE.append(RECURSIVE)
 
 
@@ -63,7 +62,7 @@ def test_client_contexts_are_dicts_or_their_json():
     assert b'{"custom": {}}' == encode_context({"custom": {}})
     assert b"{}" == encode_context("{}") == encode_context(b"{}")
     with pytest.raises(InvalidInputError, match="client_context is of type list"):
-        encode_context([])
+        encode_context([])  # type: ignore[arg-type]  # on purpose
     with pytest.raises(LimitExceededError, match="client_context has 65537 bytes"):
         encode_context(b"x" * 65_537)
 

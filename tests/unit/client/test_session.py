@@ -20,7 +20,9 @@ def test_a_session_has_the_limits_of_the_manual_unless_the_group_says_otherwise(
 
 
 def test_a_process_has_the_session_that_it_adopted_last(core):
-    assert ADDRESS == session.current().identity
+    current = session.current()
+    assert current is not None
+    assert ADDRESS == current.identity
     session.adopt(None)
     assert session.current() is None
 

@@ -476,7 +476,7 @@ def test_a_call_may_be_interrupted_anywhere():
             if run(MODULES, action, raise_interrupted, at=at) is None:
                 break
             check_that_it_works(channel, core)
-    assert at > 50
+    assert at > 20  # how many depends on how the threads take turns
 
 
 def test_a_large_send_may_be_interrupted_anywhere():
@@ -491,7 +491,7 @@ def test_a_large_send_may_be_interrupted_anywhere():
             assert kinds in ([Kind.PUBLISH, Kind.INVOKE], [Kind.INVOKE])
             if where is None:
                 break
-    assert at > 50
+    assert at > 20  # how many depends on how the threads take turns
 
 
 def test_a_receive_may_be_interrupted_anywhere_without_loss_or_repetition():
@@ -515,7 +515,7 @@ def test_a_receive_may_be_interrupted_anywhere_without_loss_or_repetition():
             assert {} == channel._exchange.receivers
             if where is None:
                 break
-    assert at > 50
+    assert at > 20  # how many depends on how the threads take turns
 
 
 @pytest.mark.parametrize("nested", ["send", "call"])
@@ -543,7 +543,7 @@ def test_a_signal_handler_may_use_the_channel_anywhere(nested):
             check_that_it_works(channel, core)
             assert 3 == len(core.wait(3))
             assert answers == ([b"in"] if nested == "call" else [])
-    assert at > 50
+    assert at > 20  # how many depends on how the threads take turns
 
 
 def test_an_alarm_ends_a_wait_and_the_channel_goes_on():
