@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import subprocess
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from attrs import asdict, define, field, frozen
 
@@ -45,6 +45,11 @@ _SEND_BUFFER_BYTES = 4 * protocol.MESSAGE_BYTES
 _TEXT_BYTES = 4096
 
 
+def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy that is a dict, as JSON wants it."""
+    return dict(mapping)
+
+
 @frozen(kw_only=True)
 class SpawnRequest:
     """
@@ -71,13 +76,13 @@ class SpawnRequest:
     endpoint: int
     address: str
     version: str = "1"
-    encoding: Literal["json", "binary"] = "json"
-    environment: Mapping[str, str] = field(factory=dict, converter=dict)
+    encoding: str = "json"
+    environment: Mapping[str, str] = field(factory=dict, converter=_plain)
     cwd: str = field()
     sys_path: Sequence[str] = ()
     timeout_s: float = 3.0
     memory_kib: int | None = None
-    limits: Mapping[str, int] = field(factory=dict, converter=dict)
+    limits: Mapping[str, int] = field(factory=dict, converter=_plain)
     strict: bool = False
     uid: int | None = None
     gid: int | None = None
@@ -85,7 +90,7 @@ class SpawnRequest:
     cgroup: str | None = None
     namespaces: Sequence[str] = ()
     mounts: Sequence[str] = ()
-    rlimits: Mapping[str, Sequence[int]] = field(factory=dict, converter=dict)
+    rlimits: Mapping[str, Sequence[int]] = field(factory=dict, converter=_plain)
     log_level: str = "INFO"
     pinned: bool = False
 

@@ -2,6 +2,7 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def core(folder, text=FUNCTION, **options):
 
 
 def test_a_core_starts_answers_its_owner_and_stops_without_a_trace(folder):
-    events = []
+    events: list[dict[str, Any]] = []
 
     async def scenario():
         running = core(folder, on_event=events.append)

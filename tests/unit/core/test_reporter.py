@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import logging
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ class Bench:
     def __init__(self, folder):
         self.table = Table(parse_group(GROUP, base=folder, file="group.toml"))
         self.log = Log()
-        self.events = []
+        self.events: list[dict[str, Any]] = []
         self.f = self.table.number("f")
         self.cloud = self.table.number("cloud")
         self.tool = self.table.numbers[TOOL]

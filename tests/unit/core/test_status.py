@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
 import os
+from typing import Any
 
 from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk._native._py.router.machine import Router
@@ -49,14 +50,15 @@ def test_the_report_names_functions_rows_clients_and_counters(tmp_path):
         cloud, endpoint = table.number("cloud"), table.number("f")
         driver.serve(cloud, lambda _: None)
         pool = Pool(loop, driver, Nobody())
+        unused: Any = None
         managed = ManagedFunction(
             name="f",
             endpoint=endpoint,
             pinned=True,
             memory_kib=None,
-            logs=None,
-            request=None,
-            zygote=None,
+            logs=unused,
+            request=unused,
+            zygote=unused,
         )
         pool.add([managed])
         driver.send(Frame(Kind.PUBLISH, 0, cloud, 0, b"a", b"", b"x"))

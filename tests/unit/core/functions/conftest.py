@@ -30,8 +30,8 @@ class Bench:
         self.layout = Layout(folder / "root")
         self.layout.create()
         self.states = []
-        self.records = []
-        self.finished = []
+        self.records: list[tuple[str | None, str, str]] = []
+        self.finished: list[events.Finished] = []
         self.logs = Logs(self.layout, on_record=lambda *record: self.records.append(record))
         self.table = Table(self.group)
         self.machine = Router(

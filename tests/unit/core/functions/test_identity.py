@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from greengrass_sdk.core.functions import identity
 from greengrass_sdk.core.functions.identity import Identity, default_identity, resolve
 from greengrass_sdk.errors import ConfigError
 
@@ -35,9 +34,9 @@ def test_a_missing_ggc_user_is_told_in_v1s_words(monkeypatch):
 
 @pytest.fixture
 def as_root(monkeypatch):
-    monkeypatch.setattr(identity.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(identity.os, "getuid", lambda: 0)
-    monkeypatch.setattr(identity.os, "getgid", lambda: 0)
+    monkeypatch.setattr("greengrass_sdk.core.functions.identity.os.geteuid", lambda: 0)
+    monkeypatch.setattr("greengrass_sdk.core.functions.identity.os.getuid", lambda: 0)
+    monkeypatch.setattr("greengrass_sdk.core.functions.identity.os.getgid", lambda: 0)
 
 
 @pytest.mark.usefixtures("as_root")
@@ -54,6 +53,6 @@ def test_no_change_of_identity_is_none():
 
 
 def test_only_root_can_run_functions_as_somebody_else(monkeypatch):
-    monkeypatch.setattr(identity.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("greengrass_sdk.core.functions.identity.os.geteuid", lambda: 1000)
     with pytest.raises(ConfigError, match="only a core started by root can run functions as"):
         resolve(4711, 4711, None)

@@ -22,6 +22,7 @@ def start(code):
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
+    assert process.stdout is not None
     process.stdout.readline()
     return process
 
@@ -62,7 +63,7 @@ def test_a_breach_is_told_once_with_what_is_held(holder, monkeypatch):
 
     async def scenario():
         guard = MemoryGuard(asyncio.get_running_loop(), lambda _: True)
-        held = []
+        held: list[int] = []
         guard.watch(1, holder, 0, 10_000, held.append)
         async with asyncio.timeout(10):
             while not held:
@@ -79,9 +80,14 @@ def test_what_the_zygote_held_does_not_count(holder, monkeypatch):
     monkeypatch.setattr(memory, "_IDLE_S", 0.001)
 
     async def scenario():
-        looks = []
-        guard = MemoryGuard(asyncio.get_running_loop(), looks.append)
-        held = []
+        looks: list[int] = []
+
+        def is_busy(peer):
+            looks.append(peer)
+            return False
+
+        guard = MemoryGuard(asyncio.get_running_loop(), is_busy)
+        held: list[int] = []
         guard.watch(1, holder, holder, 1_000, held.append)
         async with asyncio.timeout(10):
             while len(looks) < 3:
@@ -94,5 +100,8 @@ def test_what_the_zygote_held_does_not_count(holder, monkeypatch):
 
 
 def test_a_kernel_that_hides_children_is_read_without_them(monkeypatch):
-    monkeypatch.setattr(memory.Path, "iterdir", lambda _: (_ for _ in ()).throw(PermissionError()))
+    def hidden(_):
+        raise PermissionError
+
+    monkeypatch.setattr("greengrass_sdk.core.functions.memory.Path.iterdir", hidden)
     assert 0 < tree_anonymous_kib(os.getpid())

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from greengrass_sdk._native import Flag
-from greengrass_sdk.core.functions import pool
 from greengrass_sdk.core.functions.pool import Backoff
+from greengrass_sdk.core.functions.worker import Channels
 
 CODE = """
     import os, signal, sys, time
@@ -235,7 +235,7 @@ def test_without_descriptors_an_item_on_demand_ends_and_a_pinned_function_tries_
             def none_left():
                 raise OSError(24, "Too many open files")
 
-            patch.setattr(pool.Channels, "open", none_left)
+            patch.setattr(Channels, "open", none_left)
             assert reason == (await bench.invoke("f"))[1]["errorMessage"]
             next(iter(bench.managed("p").workers.values())).kill()
             await bench.until(lambda: bench.managed("p").restarts > 1)

@@ -22,7 +22,8 @@ class Log:
 
 def run(play):
     async def scenario():
-        log, lost = Log(), []
+        log = Log()
+        lost: list[WorkerProcess] = []
         channels = Channels.open()
         worker = WorkerProcess("f", channels, asyncio.get_running_loop(), log, lost.append)
         try:

@@ -11,7 +11,7 @@ from greengrass_sdk.errors import ConfigError
 
 def run(play):
     async def scenario():
-        gone = []
+        gone: list[object] = []
         zygotes = Zygotes(lambda _: None, gone.append)
         try:
             await play(zygotes, gone)

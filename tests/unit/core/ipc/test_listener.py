@@ -11,6 +11,7 @@ from greengrass_sdk._native import FrameDecoder, Kind, encode_frame
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk.core.ipc import listener as module
 from greengrass_sdk.core.ipc.listener import Client, Listener
+from greengrass_sdk.core.ipc.tools import Tools
 from greengrass_sdk.core.router.driver import RouterDriver
 from greengrass_sdk.errors import ConfigError
 from greengrass_sdk.wire import control
@@ -18,7 +19,12 @@ from greengrass_sdk.wire import control
 TOOL, PANEL = 1, 2
 
 
-class Tools:
+class FakeTools(Tools):
+    """Answers every request with its name."""
+
+    def __init__(self) -> None:
+        """Need nothing."""
+
     def ask(self, request, answer):
         answer({"ok": True, "asked": request["op"]})
 
@@ -33,7 +39,7 @@ class Bench:
         self.listener = Listener(
             loop,
             self.driver,
-            Tools(),
+            FakeTools(),
             {"panel": Client("panel", PANEL, "arn:panel", "panel-token")},
             {
                 "version": 1,
@@ -167,7 +173,7 @@ def test_a_second_connection_of_a_client_is_refused(scenario):
 
 
 def test_a_tool_of_another_user_is_refused(scenario, monkeypatch):
-    monkeypatch.setattr(module.os, "geteuid", lambda: 4711)
+    monkeypatch.setattr("greengrass_sdk.core.ipc.listener.os.geteuid", lambda: 4711)
     monkeypatch.setattr(module, "_ROOT", 4712)
 
     async def play(bench):

@@ -64,9 +64,10 @@ def test_an_unreadable_token_names_its_file(group, layout):
         tokens.clients(group, layout, numbers(group))
 
 
-def test_a_folder_that_cannot_be_written_names_the_token(group, layout, monkeypatch):
-    monkeypatch.setattr(
-        tokens.os, "open", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-    )
+def test_a_folder_that_cannot_be_written_names_the_token(layout, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("greengrass_sdk.core.ipc.tokens.os.open", full)
     with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
         tokens.tool(layout)

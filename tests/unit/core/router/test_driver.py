@@ -2,6 +2,7 @@
 import asyncio
 import contextlib
 import socket
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ class Peer:
     """The owner of a connection, and the far end of its socket."""
 
     def __init__(self, sock):
+        self.number = 0
         self.sock = sock
         self.sock.setblocking(False)
         self.decoder = FrameDecoder()
@@ -62,7 +64,7 @@ class Bench:
         machine.define_function(FUNCTION, rules, [b"function"])
         machine.define_peer_target(CLIENT, queue_items=1, queue_bytes=100)
         self.driver = RouterDriver(machine, asyncio.get_running_loop())
-        self.cloud = []
+        self.cloud: list[Send] = []
         self.driver.serve(CLOUD, self.cloud.append)
         index = TopicIndex()
         self.routes = [Route("up", CLOUD), Route("down", FUNCTION), Route("aside", CLIENT)]
@@ -71,7 +73,7 @@ class Bench:
         index.add(CLOUD, b"aside", 2)
         machine.install_routes(index, self.routes)
         self.sockets = []
-        self.heard = []
+        self.heard: list[Any] = []
         for event in (NeedWorkers, RetireWorker, Unrouted):
             self.driver.on(event, self.heard.append)
 

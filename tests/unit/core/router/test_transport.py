@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from greengrass_sdk._native import FrameDecoder, Kind, encode_frame
+from greengrass_sdk._native import Frame, FrameDecoder, Kind, encode_frame
 from greengrass_sdk._native._py.router.events import Send
 from greengrass_sdk.core.router.transport import Transport
 
@@ -97,7 +97,7 @@ def test_small_and_large_frames_arrive_whole_and_in_order_at_a_slow_reader(pair)
         transport.flush()
         assert [True] == owner.held
         decoder = FrameDecoder()
-        received = []
+        received: list[Frame] = []
         theirs.setblocking(False)
         async with asyncio.timeout(10):
             while len(received) < len(payloads):
