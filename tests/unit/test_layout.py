@@ -31,8 +31,6 @@ FUNCTION_LINES = 50
 NO_MIRROR: dict[str, str] = {
     "_native/_abc.py": "Protocols only; both implementations are tested against them",
     "_native/_py/router/events.py": "value types, seen in every conversation of test_machine.py",
-    "_native/_py/router/state.py": "what machine.py keeps, tested through it",
-    "_native/_py/router/work.py": "the half of the machine that test_machine.py drives",
     "core/ports.py": "Protocols only",
 }
 
