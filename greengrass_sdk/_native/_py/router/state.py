@@ -304,14 +304,6 @@ class FunctionTarget:
         """When the oldest call that has not started must have."""
         return self.calls[0].start_by if self.calls else None
 
-    def _lies_here(self, item: Item) -> None:
-        item.waiting = True
-        self.waiting_bytes += item.size
-
-    def _lies_elsewhere(self, item: Item) -> None:
-        item.waiting = False
-        self.waiting_bytes -= item.size
-
     def why_not_started(self, waited_s: float) -> str:
         """Return the text for a call that found no worker in time."""
         text = f"the invocation has not started after {waited_s:.0f} s: "
@@ -326,12 +318,25 @@ class FunctionTarget:
             return text + "the function is still importing"
         return text + f"{len(self.workers)} worker(s) busy, {len(self.waiting)} item(s) waiting"
 
+    def _lies_here(self, item: Item) -> None:
+        item.waiting = True
+        self.waiting_bytes += item.size
+
+    def _lies_elsewhere(self, item: Item) -> None:
+        item.waiting = False
+        self.waiting_bytes -= item.size
+
 
 Target = FunctionTarget | PeerTarget
 
 
 class Timers:
-    """Deadlines of workers and functions; each object stands in the heap once at most."""
+    """
+    Deadlines of workers and functions.
+
+    An owner has one entry that counts, at `armed_at`, never later than its deadline: one that moves
+    later costs nothing, one that moves earlier leaves a dead entry behind until its time comes.
+    """
 
     __slots__ = ("_count", "_heap")
 

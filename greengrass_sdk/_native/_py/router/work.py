@@ -145,6 +145,7 @@ class Work:
             self._fail_for_import(target, document, now)
             return
         worker.state = WorkerState.READY
+        target.last_failure = b""
         self._outputs.append(WorkerReady(worker.peer.number, target.endpoint))
         self._idle(worker, now)
         self.dispatch(target, now)
