@@ -95,8 +95,12 @@ class LiveText:
         return f"{stamp} {self._paint(who.ljust(self._width), 'cyan')}  {what}".rstrip()
 
     def _wanted(self, event: Event) -> bool:
+        if self._verbose:
+            return True
+        if event["event"] == "invocation":  # a message and its log lines say enough if all is well
+            return event.get("subject") is None or event["outcome"] != "ok"
         system = event["event"] == "log" and event.get("function") is None
-        return self._verbose or not (system and event["level"] in QUIET_SYSTEM_LEVELS)
+        return not (system and event["level"] in QUIET_SYSTEM_LEVELS)
 
     def _message(self, event: Event) -> tuple[str, str]:
         who = f"{event['source']} {self._arrow} {event['target'] or '?'}"
@@ -114,7 +118,9 @@ class LiveText:
         who = f"{event['caller']} {self._arrow} {event['function']}"
         duration = event.get("duration_ms")
         took = "" if duration is None else f" in {duration:.1f} ms"
-        return who, f"invoked: {self._paint(outcome, style)}{took}"
+        subject = event.get("subject")
+        what = "invoked" if subject is None else f"ran for {printable(subject)}"
+        return who, f"{what}: {self._paint(outcome, style)}{took}"
 
     def _function(self, event: Event) -> tuple[str, str]:
         state = str(event["state"])

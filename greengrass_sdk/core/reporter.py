@@ -70,15 +70,12 @@ class Reporter:
         """Log an outcome that nobody else tells, and show invocations."""
         item = event.item
         number = request_id(self.boot, item.id)
+        topic = item.topic.decode("utf-8", "replace")
         if event.outcome in (Outcome.UNHANDLED, Outcome.TIMEOUT):
-            what = (
-                f"message on {item.topic.decode('utf-8', 'replace')!r}"
-                if item.kind == Kind.MESSAGE
-                else "invocation"
-            )
+            what = f"message on {topic!r}" if item.kind == Kind.MESSAGE else "invocation"
             text = f"{what} {number} ended {event.outcome.value}: {message_of(event.document)}"
             self.logs[event.endpoint].write("ERROR", "greengrass", text)
-        if item.kind == Kind.INVOKE:
+        if self.view.wanted:
             started = item.started_at if item.started_at is not None else item.queued_at
             self.view.invocation(
                 self.table.name(item.source),
@@ -86,4 +83,5 @@ class Reporter:
                 number,
                 outcome=event.outcome.value,
                 duration_ms=round((event.now - started) * 1000, 3),
+                subject=topic if item.kind == Kind.MESSAGE else None,
             )

@@ -96,8 +96,9 @@ class View:
         request_id: str,
         outcome: str,
         duration_ms: float | None,
+        subject: str | None = None,
     ) -> None:
-        """Show an invocation that got its outcome."""
+        """Show a run of a handler that got its outcome; with a subject, a message triggered it."""
         if self._sink is None or not self._invocations.take():
             return
         self._tell_skipped()
@@ -109,6 +110,7 @@ class View:
                 "request_id": request_id,
                 "outcome": outcome,
                 "duration_ms": duration_ms,
+                "subject": subject,
             }
         )
 

@@ -89,6 +89,25 @@ def test_an_invocation_shows_caller_outcome_and_time():
     assert text_of(event) == "tool → hello      invoked: ok in 1.3 ms"
 
 
+def test_a_handler_that_a_message_started_shows_only_if_it_went_wrong():
+    event = {
+        "event": "invocation",
+        "at_ms": AT_MS,
+        "caller": "cloud",
+        "function": "hello",
+        "request_id": "x",
+        "outcome": "ok",
+        "duration_ms": 1.26,
+        "subject": "a/b",
+    }
+    view = LiveText(paint=Paint(enabled=False), columns=None, unicode=True, verbose=False)
+    assert view.render(event) == ""
+    assert (
+        text_of({**event, "outcome": "handled"})
+        == "cloud → hello     ran for a/b: handled in 1.3 ms"
+    )
+
+
 def test_a_function_shows_its_state_pid_and_reason():
     event = {
         "event": "function",

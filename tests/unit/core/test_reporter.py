@@ -123,4 +123,4 @@ def test_an_unhandled_end_is_logged_with_its_request_and_reason(bench, kind, wha
 def test_a_handled_end_is_the_functions_own_to_log(bench):
     bench.reporter.finished(ended(bench, Kind.MESSAGE, Outcome.HANDLED))
     assert [] == bench.log.records
-    assert [] == bench.events
+    assert [("a/b", "handled")] == [(e["subject"], e["outcome"]) for e in bench.events]

@@ -89,7 +89,7 @@ def test_bytes_that_are_no_text_are_base64(watch):
 
 
 def test_an_invocation(watch):
-    watch.view.invocation("a", "b", "id", "ok", 1.5)
+    watch.view.invocation("a", "b", "id", "ok", 1.5, "a/topic")
 
     assert [
         {
@@ -100,6 +100,7 @@ def test_an_invocation(watch):
             "request_id": "id",
             "outcome": "ok",
             "duration_ms": 1.5,
+            "subject": "a/topic",
         }
     ] == watch.events
 
