@@ -48,7 +48,7 @@ def pytest_report_header() -> list[str]:
 
     folder = Path(next(iter(greengrass_sdk.__path__)))
     wanted = os.environ.get("GREENGRASS_SDK_NATIVE", "auto")
-    if os.environ.get("GREENGRASS_TEST_INSTALLED") and TESTS.parent in folder.parents:
+    if os.environ.get("GREENGRASS_TEST_INSTALLED") and folder == TESTS.parent / "greengrass_sdk":
         msg = f"the installed wheel was to be tested, but {folder} is imported"
         raise pytest.UsageError(msg)
     return [f"greengrass_sdk: {folder}", f"native: {_native.impl} (asked for: {wanted})"]
