@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
 import sys
@@ -74,7 +75,7 @@ def encoded(frame: Frame) -> bytes:
 
 def cut(data: bytes, points) -> list[bytes]:
     edges = [0, *sorted(point % (len(data) + 1) for point in points), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def conversation(decoder_class, pieces, max_frame=MAX_FRAME):
@@ -260,7 +261,9 @@ class TestDecoding:
         tracemalloc.start()
         try:
             frames = [
-                frame for at in range(0, len(data), 4096) for frame in decoder.feed(data[at : at + 4096])
+                frame
+                for at in range(0, len(data), 4096)
+                for frame in decoder.feed(data[at : at + 4096])
             ]
             _, peak = tracemalloc.get_traced_memory()
         finally:

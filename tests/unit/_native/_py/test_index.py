@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The subscription index, in both implementations, against the one-filter reference of the model."""
+"""The topic index: the same assertions for C and Python, and both against the rules of a topic."""
 
 from __future__ import annotations
 
@@ -176,9 +176,7 @@ def test_threads_match_in_one_index_at_once(native):
 
     def match_often() -> None:
         start.wait()
-        wrong.extend(
-            found for _ in range(2000) if (found := index.match(1, b"a/b/c")) != [1, 2, 3]
-        )
+        wrong.extend(found for _ in range(2000) if (found := index.match(1, b"a/b/c")) != [1, 2, 3])
 
     threads = [threading.Thread(target=match_often) for _ in range(4)]
     for thread in threads:
