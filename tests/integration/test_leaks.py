@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Nothing grows: processes, descriptors and memory of a core after many lives, messages and starts.
+
+Each test warms up, measures, does the same many times, and compares. Warming up fills caches and
+free lists. The long versions are marked slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+from leftovers import Footprint, descriptors, eventually, has_ended, tree
+from projects import write_project
+from running_core import RunningCore
+
+from greengrass_sdk import Client
+from greengrass_sdk.core.daemon import Core
+from greengrass_sdk.core.layout import Layout
+from greengrass_sdk.errors import FunctionUnhandledError
+from greengrass_sdk.model.group import load_group
+
+pytestmark = [pytest.mark.needs_core, pytest.mark.timeout(120)]
+
+KIB = 1024
+# What many rounds may leave in the allocator's pools; a leak of one object a round is more.
+NOISE_KIB = 1024
+
+CODE = """
+    import os
+    from greengrass_sdk import Client
+
+    client = Client()
+
+
+    def handler(event, context):
+        if event == "exit":
+            os._exit(1)
+        client.publish("out", event)
+        return event
+"""
+
+
+def long(number):
+    return pytest.param(number, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
+
+
+@pytest.fixture
+def core(tmp_path):
+    project = write_project(
+        tmp_path,
+        {"f": CODE},
+        {
+            "brief": {"handler": "f.handler", "idle_s": 0.01},
+            "mortal": {"handler": "f.handler"},
+            "echo": {"handler": "f.handler", "pinned": True},
+        },
+        clients=["tester"],
+        rows=[("tester", "in", "echo"), ("echo", "out", "tester")],
+    )
+    # Debuggable: only its owner may look into /proc/<pid>/fd, and root need not run this.
+    with RunningCore(project, env={"GREENGRASS_DEBUGGABLE": "1"}) as running:
+        running.wait(lambda event: event.get("state") == "running")
+        yield running
+
+
+@pytest.fixture
+def client(core):
+    with Client(root=core.root, name="tester") as client:
+        yield client
+
+
+def held_kib(pid):
+    """Return what a process would give back if it ended now."""
+    return psutil.Process(pid).memory_full_info().uss // KIB
+
+
+class Memory:
+    """What the core and its long-lived processes hold, now and later."""
+
+    def __init__(self, core, *others):
+        (zygote,) = [p.pid for p in tree(core) if p.ppid() == core]
+        self._held = {pid: held_kib(pid) for pid in (core, zygote, *others)}
+
+    def check(self, most_kib):
+        grown = {pid: held_kib(pid) - held for pid, held in self._held.items()}
+        assert max(grown.values()) <= most_kib, f"KiB more by pid: {grown}, held {self._held}"
+
+
+@pytest.mark.parametrize("lives", [300, long(20_000)])
+def test_workers_on_demand_leave_nothing(core, client, lives):
+    """Half of them end by themselves when idle, half by an exit in the middle of a call."""
+
+    def live(number):
+        if number % 2:
+            assert number == client.invoke("brief", number).json()
+        else:
+            with pytest.raises(FunctionUnhandledError):
+                client.invoke("mortal", '"exit"')
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(live, range(100)))
+        eventually(lambda: not workers(core), "the end of idle workers")
+        before = Footprint.settled(core.process.pid)
+        memory = Memory(core.process.pid)
+        list(pool.map(live, range(lives)))
+    before.check(core.process.pid)
+    memory.check(NOISE_KIB)
+
+
+def workers(core):
+    return [
+        worker
+        for function in core.status()["functions"]
+        if function["name"] != "echo"
+        for worker in function["workers"]
+    ]
+
+
+PEER = """
+    import sys
+    from greengrass_sdk import Client
+
+    with Client(root=sys.argv[1], name="tester") as client:
+        for line in sys.stdin:
+            for begin in range(0, int(line), 100):
+                for number in range(begin, begin + 100):
+                    client.publish("in", number)
+                received = 0
+                while received < 100:
+                    received += len(client.receive_many(timeout_s=20))
+                assert begin == client.invoke("echo", begin).json()
+                client.receive(timeout_s=20)
+            print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("messages", [20_000, long(1_000_000)])
+def test_messages_leave_nothing(core, messages):
+    """From a client in a process of its own to a pinned function and back, and as calls."""
+    (echo,) = [f["workers"][0]["pid"] for f in core.status()["functions"] if f["name"] == "echo"]
+    command = [sys.executable, "-c", textwrap.dedent(PEER), core.root]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as peer:
+
+        def exchange(count):
+            print(count, file=peer.stdin, flush=True)
+            assert "done\n" == peer.stdout.readline()
+
+        exchange(3000)
+        before = Footprint.settled(core.process.pid)
+        memory = Memory(core.process.pid, echo, peer.pid)
+        exchange(messages)
+        before.check(core.process.pid)
+        memory.check(NOISE_KIB)
+        peer.stdin.close()
+        assert 0 == peer.wait(20)
+
+
+@pytest.mark.parametrize("connections", [300, long(20_000)])
+def test_connections_leave_nothing(core, connections):
+    """Clients that come and go, some in the middle of a call, some that never say hello."""
+
+    def connect(count):
+        for number in range(count):
+            with Client(root=core.root, name="tester") as client:
+                client.publish("in", number)
+                client.invoke_async("echo", number)
+                if number % 3:
+                    client.receive(timeout_s=20)
+
+    connect(100)
+    before = Footprint.settled(core.process.pid)
+    memory = Memory(core.process.pid)
+    connect(connections)
+    before.check(core.process.pid)
+    memory.check(NOISE_KIB)
+
+
+@pytest.mark.parametrize("starts", [50, long(1000)])
+def test_cores_in_one_process_leave_nothing(tmp_path, monkeypatch, starts):
+    """As a test suite of a user does it: start, call, stop, again and again."""
+    monkeypatch.setenv("GREENGRASS_DEBUGGABLE", "1")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    project = write_project(
+        tmp_path / "project",
+        {"f": CODE},
+        {"demand": {"handler": "f.handler"}, "pinned": {"handler": "f.handler", "pinned": True}},
+        clients=["tester"],
+    )
+
+    async def life():
+        core = Core(load_group(project), Layout(tmp_path / "root"), on_event=lambda event: None)
+        await core.start()
+        try:
+            assert "1" == await asyncio.to_thread(call)
+        finally:
+            await core.stop()
+
+    def call():
+        with Client(root=tmp_path / "root", name="tester") as client:
+            client.invoke("demand", 1)
+            return client.invoke("pinned", 1).payload.decode()
+
+    def lives(count):
+        for _ in range(count):
+            asyncio.run(life())
+        gc.collect()
+
+    lives(10)
+    before = holdings()
+    held = held_kib(os.getpid())
+    lives(starts)
+    assert before == holdings()
+    assert held_kib(os.getpid()) - held <= NOISE_KIB
+
+
+def holdings():
+    """What this process holds that a core could have left in it."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    return {
+        "descriptors": descriptors(os.getpid()),
+        "children": [p.pid for p in psutil.Process().children() if not has_ended(p.pid)],
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "log handlers": sum(len(logger.handlers) for logger in loggers),
+        "tasks": sum(isinstance(thing, asyncio.Task) for thing in gc.get_objects()),
+    }
