@@ -19,6 +19,7 @@ from greengrass_sdk._native._py.router.events import (
 )
 from greengrass_sdk._native._py.router.state import CORE
 from greengrass_sdk.core.router.transport import Transport
+from greengrass_sdk.errors import LocalProtocolError
 
 if TYPE_CHECKING:
     import asyncio
@@ -108,13 +109,18 @@ class RouterDriver:
         self.machine.worker_failed(endpoint, document, self._loop.time())
         self.run()
 
-    def disconnect(self, peer: int, document: bytes = b"") -> None:
-        """Receive what the peer still wrote, then forget it; `document` ends its running item."""
+    def drain(self, peer: int) -> None:
+        """Receive what a peer that has ended wrote before."""
         transport = self._transports.get(peer)
         if transport is not None:
             transport.read_all()
+
+    def disconnect(self, peer: int, document: bytes = b"") -> None:
+        """Receive what the peer still wrote, then forget it; `document` ends its running item."""
+        self.drain(peer)
+        transport = self._transports.pop(peer, None)
+        if transport is not None:
             transport.close()
-        self._transports.pop(peer, None)
         self._connections.pop(peer, None)
         self.machine.detach(peer, document, self._loop.time())
         self.run()
@@ -139,7 +145,8 @@ class RouterDriver:
 
     def traced(self, frame: Frame) -> list[Tapped]:
         """Publish as `send` does, and return what became of the message at each target."""
-        self.run()
+        if self._running:
+            raise LocalProtocolError("a traced publish cannot come from within a step of the router")
         seen: list[Tapped] = []
         unwatch = self.watch(seen.append)
         try:
@@ -174,21 +181,14 @@ class RouterDriver:
         if self._running:
             return  # the loop below will see what was added
         self._running = True
-        touched: set[int] = set()
         try:
             while outputs := self.machine.step(self._loop.time()):
+                self._send([each for each in outputs if isinstance(each, Send)])
                 for output in outputs:
-                    if isinstance(output, Send):
-                        self._put(output, touched)
-                    else:
-                        self._tell(output)
+                    self._tell_safely(output)
         finally:
             self._running = False
-        for number in touched:
-            transport = self._transports.get(number)
-            if transport is not None:
-                transport.flush()
-        self._arm()
+            self._arm()
 
     def close(self) -> None:
         """Close all transports."""
@@ -200,14 +200,16 @@ class RouterDriver:
         for answer in self._calls.values():
             answer.cancel()
 
-    def _put(self, output: Send, touched: set[int]) -> None:
-        if output.peer == CORE:
-            self._to_core(output)
-            return
-        transport = self._transports.get(output.peer)
-        if transport is not None:
-            transport.put(output)
-            touched.add(output.peer)
+    def _send(self, frames: list[Send]) -> None:
+        """Send frames to peers, which wait for them; those who only watch are told afterwards."""
+        touched: dict[int, Transport] = {}
+        for frame in frames:
+            transport = self._transports.get(frame.peer)
+            if transport is not None:
+                transport.put(frame)
+                touched[frame.peer] = transport
+        for transport in touched.values():
+            transport.flush()
 
     def _to_core(self, output: Send) -> None:
         if output.kind == Kind.MESSAGE:
@@ -217,7 +219,18 @@ class RouterDriver:
         if answer is not None and not answer.done():
             answer.set_result(output)
 
+    def _tell_safely(self, output: Output) -> None:
+        """Tell one output; what goes wrong with it must not take the others along."""
+        try:
+            self._tell(output)
+        except Exception:
+            log.exception("a bug of ours: %s could not be handled", type(output).__name__)
+
     def _tell(self, output: Output) -> None:
+        if isinstance(output, Send):
+            if output.peer == CORE:
+                self._to_core(output)
+            return
         if isinstance(output, Tapped):
             for watcher in list(self._taps):
                 watcher(output)
@@ -242,12 +255,13 @@ class RouterDriver:
         now = self._loop.time()
         connection = self._connections[transport.number]
         for frame in frames:
-            if transport.closed:
-                return  # cut off by a frame before
-            if frame.kind == Kind.CONTROL:
-                connection.control(frame)
-            else:
+            if frame.kind != Kind.CONTROL:
                 self.machine.receive(transport.number, frame, now)
+                continue
+            self.run()
+            if transport.closed:
+                return  # cut off for a frame before
+            connection.control(frame)
         self.run()
 
     def _broken(self, transport: Transport, reason: str) -> None:

@@ -138,6 +138,17 @@ def test_a_services_message_reaches_a_client(scenario):
     scenario(play)
 
 
+def test_a_message_has_left_when_those_who_watch_are_told_of_it(scenario):
+    async def play(bench):
+        client = bench.client()
+        left = []
+        bench.driver.watch(lambda _: left.extend(client.decoder.feed(client.sock.recv(65536))))
+        bench.driver.send(bench.publish(b"aside"))
+        assert [(Kind.MESSAGE, b"aside")] == [(frame.kind, frame.topic) for frame in left]
+
+    scenario(play)
+
+
 def test_an_invocation_of_the_core_gets_the_workers_answer(scenario):
     async def play(bench):
         call = asyncio.create_task(bench.driver.call(CLOUD, b"function", b"", b"in", event=False))
