@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Zygote", "main"]
 
-_QUIET_MS = 20  # without a request before the next spare is forked: starting workers comes first
+# Without a request before the next spare is forked: the worker that just started comes first, but
+# each of several that start in a row is to find one.
+_QUIET_MS = 2
 _LAST_EXITS_S = 2.0  # killed workers are gone in milliseconds; one in a stuck system call is not
 
 
