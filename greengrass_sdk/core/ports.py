@@ -46,6 +46,9 @@ class Router(Protocol):
     def worker_failed(self, endpoint: int, document: bytes) -> None:
         """Say that a worker that the router asked for could not be started."""
 
+    def drain(self, peer: int) -> None:
+        """Receive what a peer that has ended wrote before."""
+
     def disconnect(self, peer: int, document: bytes = b"") -> None:
         """Receive what the peer still wrote, then forget it; `document` ends its running item."""
 

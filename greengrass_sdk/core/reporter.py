@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from attrs import define
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Reporter"]
 
+_WARNINGS_A_MINUTE = 30  # a function may publish on a new topic each time
+_MINUTE_S = 60.0
 _routing = logging.getLogger("greengrass_sdk.core.router")
 
 
@@ -39,6 +42,8 @@ class Reporter:
     logs: Mapping[int, FunctionLog]
     boot: bytes
     view: View
+    _minute: float = 0.0
+    _warned: int = 0
 
     def tapped(self, event: Tapped) -> None:
         """Show what became of a message at one target."""
@@ -53,6 +58,8 @@ class Reporter:
 
     def unrouted(self, event: Unrouted) -> None:
         """Warn, once for each source and topic, that nobody gets these messages."""
+        if not self._may_warn():
+            return
         topic = event.topic.decode("utf-8", "replace")
         row = self.table.nearest_row(event.source, topic)
         hint = "the group has no subscription"
@@ -65,6 +72,20 @@ class Reporter:
         _routing.warning(
             "no subscription routes topic %r from %r; dropped. %s", topic, source, hint
         )
+
+    def _may_warn(self) -> bool:
+        """Return whether one more warning fits in this minute; the first one too many says so."""
+        now = time.monotonic()
+        if now - self._minute >= _MINUTE_S:
+            self._minute, self._warned = now, 0
+        self._warned += 1
+        if self._warned == _WARNINGS_A_MINUTE + 1:
+            _routing.warning(
+                "more than %d topics without a subscription in a minute; the next ones are only "
+                "counted (greengrass status)",
+                _WARNINGS_A_MINUTE,
+            )
+        return self._warned <= _WARNINGS_A_MINUTE
 
     def finished(self, event: Finished) -> None:
         """Log an outcome that nobody else tells, and show invocations."""

@@ -221,7 +221,9 @@ class RouterMachine(RuleBasedStateMachine):
         elif self.model.refusal(endpoint, len(payload) + len(context)):
             status = Status.QUEUE_FULL
         if status == Status.OK and endpoint is not None:
-            item = Item(len(self.model.items) + 1, Kind.INVOKE, source, payload, context, name)
+            known_as = next(each for each, number in FUNCTIONS.items() if number == endpoint)
+            number = len(self.model.items) + 1
+            item = Item(number, Kind.INVOKE, source, payload, context, known_as)
             item.event, item.caller, item.call = event, peer, self.last_call
             self.model.accept(self.model.functions[endpoint], item)
         self.send(

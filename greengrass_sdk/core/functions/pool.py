@@ -150,15 +150,17 @@ class Pool:
     def worker_ready(self, event: WorkerReady) -> None:
         """Note that a worker finished its import."""
         function = self.functions[event.endpoint]
-        worker = function.workers[event.peer]
-        worker.state = "ready"
-        self._tell(function, "running", worker.pid, None)
+        worker = function.workers.get(event.peer)
+        if worker is not None:
+            worker.state = "ready"
+            self._tell(function, "running", worker.pid, None)
 
     def import_failed(self, event: ImportFailed) -> None:
         """Note why a worker, which exits by itself, could not start."""
-        worker = self.functions[event.endpoint].workers[event.peer]
+        worker = self.functions[event.endpoint].workers.get(event.peer)
         text = f"the function does not start: {message_of(event.document)}"
-        worker.verdict = End(text, "Runtime.ImportError", told=True)  # it logged the traceback
+        if worker is not None:
+            worker.verdict = End(text, "Runtime.ImportError", told=True)  # it logged the traceback
 
     def retire_worker(self, event: RetireWorker) -> None:
         """End a worker that the router took out: kill an overdue one, stop an idle one."""
@@ -169,8 +171,8 @@ class Pool:
         if event.outcome is Outcome.OK:
             self._end(worker, End(event.reason, "Runtime.Idle", expected=True))
             return
-        worker.verdict = End(event.reason, "Runtime.Timeout", told=True)  # with its item
-        worker.kill()
+        worker.verdict = worker.verdict or End(event.reason, "Runtime.Timeout", told=True)
+        worker.kill()  # the end of its item is logged already
 
     # Zygotes' events.
 
@@ -241,11 +243,9 @@ class Pool:
     def _not_started(self, function: ManagedFunction, reason: str) -> None:
         function.logs.write("FATAL", "greengrass", reason)
         function.last_error = reason
+        self.router.worker_failed(function.endpoint, End(reason, "Runtime.StartError").document)
         if function.pinned:
             self._restart_later(function, reason)
-        else:
-            document = End(reason, "Runtime.StartError").document
-            self.router.worker_failed(function.endpoint, document)
 
     # Ending.
 
@@ -273,10 +273,11 @@ class Pool:
         """Settle everything about a worker that is no more."""
         if self._owners.pop(worker.peer, None) is None:
             return
-        end = worker.verdict or end
         self._memory.forget(worker.peer)
-        del function.workers[worker.peer]
         worker.drain()
+        self.router.drain(worker.peer)  # may tell that its import failed, and why
+        del function.workers[worker.peer]
+        end = worker.verdict or end
         told = end.told or self.router.is_busy(worker.peer)  # the end of its item tells why
         self.router.disconnect(worker.peer, end.document)
         worker.close()

@@ -146,7 +146,7 @@ class RouterDriver:
     def traced(self, frame: Frame) -> list[Tapped]:
         """Publish as `send` does, and return what became of the message at each target."""
         if self._running:
-            raise LocalProtocolError("a traced publish cannot come from within a step of the router")
+            raise LocalProtocolError("a traced publish from within a step of the router")
         seen: list[Tapped] = []
         unwatch = self.watch(seen.append)
         try:

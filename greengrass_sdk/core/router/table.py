@@ -82,7 +82,7 @@ class Table:
         for function in group.functions.values():
             unqualified = function.arn.rpartition(":")[0]
             version = f":{function.version}"
-            names = (function.name, function.name + version, unqualified, function.arn)
+            names = (function.arn, unqualified, function.name + version, function.name)
             rules = FunctionRules(
                 function.pinned,
                 function.timeout_s,
@@ -91,7 +91,9 @@ class Table:
                 function.queue_items,
                 function.queue_bytes,
             )
-            machine.define_function(self.numbers[function.arn], rules, map(str.encode, names))
+            machine.define_function(
+                self.numbers[function.arn], rules, [name.encode() for name in names]
+            )
         members: list[Device | LocalClient] = [*group.devices.values(), *group.clients.values()]
         for member in members:
             machine.define_peer_target(

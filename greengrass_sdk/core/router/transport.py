@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import sys
+import termios
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from greengrass_sdk._native import MAX_FRAME, FrameDecoder, FrameError, encode_header
+from greengrass_sdk.model import limits
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,8 +27,8 @@ __all__ = ["Transport"]
 log = logging.getLogger(__name__)
 
 _READ_BYTES = 262144  # per turn of the loop, so that one peer cannot starve the others
-_HOLD_BYTES = 262144  # unsent bytes above which the router keeps messages back
-_LIMIT_BYTES = 67108864  # unsent bytes at which a peer that does not read is cut off
+_HOLD_BYTES = 262144  # unsent bytes above which the router keeps messages back, until half is left
+_LIMIT_BYTES = 4 * limits.QUEUE_BYTES  # at which a peer that does not read is cut off
 _BUFFERS = 512  # per sendmsg; IOV_MAX is 1024 on Linux
 _COPY_BYTES = 4096  # smaller payloads are joined into one buffer with their header
 
@@ -62,6 +67,7 @@ class Transport:
         self._held = False
         self._closed = False
         self._at_end = False
+        self._left = 0
         loop.add_reader(sock.fileno(), self._readable)
 
     @property
@@ -95,8 +101,7 @@ class Transport:
             return
         try:
             while self._unsent:
-                buffers = [self._unsent[i] for i in range(min(len(self._unsent), _BUFFERS))]
-                self._consume(self._sock.sendmsg(buffers))
+                self._consume(self._sock.sendmsg(islice(self._unsent, _BUFFERS)))
         except (BlockingIOError, InterruptedError):
             pass  # the rest leaves by the writer below
         except OSError as error:
@@ -106,13 +111,24 @@ class Transport:
         self._watch_writable()
         if self._unsent_bytes > _LIMIT_BYTES:
             self._on_broken(self, f"did not read: {self._unsent_bytes} bytes wait for it")
-        elif self._held != (self._unsent_bytes > _HOLD_BYTES):
-            self._held = not self._held
-            self._on_held(self, self._held)
+        elif self._unsent_bytes > _HOLD_BYTES or (
+            self._held and self._unsent_bytes > _HOLD_BYTES // 2
+        ):
+            self._set_held(True)
+        else:
+            self._set_held(False)
 
     def read_all(self) -> None:
-        """Take what the peer wrote before its end, then stop reading."""
-        while not self._closed and self._read_once():
+        """
+        Take what the peer wrote before its end.
+
+        No more than what is there now: a child that it left behind may go on writing.
+        """
+        if self._closed:
+            return
+        answer = fcntl.ioctl(self._sock.fileno(), termios.FIONREAD, bytes(4))
+        self._left = int.from_bytes(answer, sys.byteorder)
+        while self._left > 0 and self._read_once():
             pass
 
     def close(self) -> None:
@@ -126,12 +142,17 @@ class Transport:
         self._sock.close()
         self._unsent.clear()
 
+    def _set_held(self, held: bool) -> None:  # noqa: FBT001  # the new state
+        if self._held != held:
+            self._held = held
+            self._on_held(self, held)
+
     def _readable(self) -> None:
         self._read_once()
 
     def _read_once(self) -> bool:
         """Read one chunk; return whether there may be more."""
-        if self._at_end:
+        if self._at_end or self._closed:
             return False
         try:
             data = self._sock.recv(_READ_BYTES)
@@ -140,6 +161,7 @@ class Transport:
         except OSError as error:
             log.debug("peer %d: read failed: %s", self.number, error)
             data = b""
+        self._left -= len(data)
         if not data:
             self._at_end = True
             self._loop.remove_reader(self._sock.fileno())

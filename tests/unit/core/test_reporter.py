@@ -124,3 +124,11 @@ def test_a_handled_end_is_the_functions_own_to_log(bench):
     bench.reporter.finished(ended(bench, Kind.MESSAGE, Outcome.HANDLED))
     assert [] == bench.log.records
     assert [("a/b", "handled")] == [(e["subject"], e["outcome"]) for e in bench.events]
+
+
+def test_a_flood_of_unrouted_topics_is_warned_about_within_bounds(bench, caplog):
+    caplog.set_level(logging.WARNING)
+    for number in range(100):
+        bench.reporter.unrouted(Unrouted(bench.cloud, b"t/%d" % number))
+    assert 31 == len(caplog.messages)
+    assert "more than 30 topics without a subscription in a minute" in caplog.messages[-1]

@@ -57,7 +57,7 @@ from greengrass_sdk.model.limits import CONTEXT_BYTES
 from greengrass_sdk.model.topic import check_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from greengrass_sdk._native import Frame, _abc
     from greengrass_sdk._native._py.router.events import Output
@@ -128,9 +128,9 @@ class Router:
 
     # Topology: what exists and where messages go.
 
-    def define_function(self, endpoint: int, rules: FunctionRules, names: Iterable[bytes]) -> None:
-        """Add a function, known to callers by each of `names`."""
-        self._targets[endpoint] = FunctionTarget(endpoint, rules)
+    def define_function(self, endpoint: int, rules: FunctionRules, names: Sequence[bytes]) -> None:
+        """Add a function, known to callers by each of `names`, to its workers by the first."""
+        self._targets[endpoint] = FunctionTarget(endpoint, rules, names[0])
         for name in names:
             self._names[name] = endpoint
 
@@ -377,7 +377,7 @@ class Router:
             target.refused += 1
             self._verdict(peer, frame, Status.QUEUE_FULL, f"{refusal} at the function")
         else:
-            item = Item(Kind.INVOKE, frame.endpoint, frame.topic, frame.context, frame.payload)
+            item = Item(Kind.INVOKE, frame.endpoint, target.name, frame.context, frame.payload)
             item.event = bool(frame.flags & Flag.EVENT)
             item.caller = peer
             item.number = frame.id

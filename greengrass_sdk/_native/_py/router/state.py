@@ -222,6 +222,7 @@ class FunctionTarget:
         "idle",
         "items",
         "last_failure",
+        "name",
         "outcomes",
         "refused",
         "rules",
@@ -231,9 +232,11 @@ class FunctionTarget:
         "workers",
     )
 
-    def __init__(self, endpoint: int, rules: FunctionRules) -> None:
+    def __init__(self, endpoint: int, rules: FunctionRules, name: bytes = b"") -> None:
         self.endpoint = endpoint
         self.rules = rules
+        self.name = name
+        """Its qualified ARN: the topic of every invocation that a worker gets."""
         self.items = 0
         """Waiting and running."""
         self.waiting: deque[Item] = deque()

@@ -180,6 +180,16 @@ def test_a_failed_import_is_told_by_name(run):
     run(play, code="import missing\ndef handler(e, c): pass\n", group=DEMAND)
 
 
+def test_a_pinned_function_whose_import_fails_is_tried_again_and_again(run):
+    async def play(bench):
+        bench.start()
+        await bench.until(lambda: bench.managed("f").restarts >= 5)
+        assert "No module named 'missing'" in bench.managed("f").last_error
+        assert len(bench.managed("f").workers) <= 1
+
+    run(play, code="import missing\n", group=PINNED)
+
+
 def test_waiting_items_of_a_pinned_function_survive_its_restarts(run):
     async def play(bench):
         bench.start()

@@ -210,7 +210,6 @@ def test_the_end_of_a_peer_is_told_and_what_it_wrote_before_counts(scenario):
         client.sock.close()
         bench.driver.disconnect(client.number)
         assert [b"last words"] == [m.payload for m in bench.cloud]
-        assert 1 == client.ends
         bench.driver.send(bench.publish(b"aside"))
         assert {"not connected": 1} == bench.routes[2].dropped
 
@@ -243,5 +242,31 @@ def test_unrouted_messages_are_heard(scenario):
     async def play(bench):
         bench.driver.send(bench.publish(b"nowhere"))
         assert [Unrouted(CLOUD, b"nowhere")] == bench.heard
+
+    scenario(play)
+
+
+def test_what_fails_in_one_service_takes_nothing_else_along(scenario, caplog):
+    async def play(bench):
+        def fail(_):
+            raise RuntimeError("boom")
+
+        bench.driver.on(Unrouted, fail)
+        client = bench.client()
+        bench.driver.machine.receive(0, bench.publish(b"nowhere"), 0.0)
+        bench.driver.send(bench.publish(b"aside"))
+        assert [b"aside"] == [frame.topic for frame in await client.receive()]
+        assert "a bug of ours: Unrouted could not be handled" in caplog.text
+
+    scenario(play)
+
+
+def test_a_control_frame_behind_a_violation_is_not_heard(scenario):
+    async def play(bench):
+        bad = bench.client()
+        frames = encode_frame(Kind.PUBLISH, endpoint=CLOUD, topic=b"down")
+        bad.sock.sendall(frames + encode_frame(Kind.CONTROL, payload=b"hello"))
+        await until(lambda: bad.cuts)
+        assert [] == bad.controls
 
     scenario(play)

@@ -134,7 +134,7 @@ def test_a_peer_that_never_reads_is_reported_at_the_limit(pair):
         owner = Owner()
         transport = owner.open(ours)
         payload = bytes(6_000_000)
-        for _ in range(12):
+        for _ in range(45):
             transport.put(message(payload))
         transport.flush()
         transport.close()

@@ -340,3 +340,11 @@ def test_a_slow_first_run_is_not_taken_for_a_quick_one():
     bench.at(2.0).result(11, PINNED, 1)
     bench.publish(b"a")
     assert bench.publish(b"a") == []
+
+
+def test_a_worker_is_told_the_first_of_the_names_whatever_the_caller_wrote():
+    bench = Bench()
+    bench.invoke(b"demand:1")
+    bench.worker(11, DEMAND)
+    [sent] = only(bench.ready(11, DEMAND), Send)
+    assert sent.topic == b"demand"
