@@ -88,6 +88,8 @@ class Connection:
         with self._lock:
             own = self._own
             if own is None or own.channel.closed:
+                if own is not None:
+                    own.channel.close()
                 self._own = own = connect_client(self._root, self._name)
             return own
 

@@ -45,7 +45,10 @@ class _Tracer:
         self.cache: dict[CodeType, set[int]] = {}
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> Callable[..., Any] | None:
-        if frame.f_code.co_filename not in self.files or self.happened is not None:
+        code = frame.f_code
+        if code.co_filename not in self.files or self.happened is not None:
+            return None
+        if code.co_name == "__del__":  # of an earlier one; what it raises nobody sees
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False

@@ -156,9 +156,6 @@ class Link:
         self._max_frame = max_frame
         self._inflow = _Inflow(None, deque(), 0, deque())
 
-    def __del__(self) -> None:
-        self.sock.close()
-
     def wait(self, events: int, wake: Wake, timeout_s: float | None) -> None:
         """Block until one of the events is there, somebody rings, or the time is up."""
         poller = select.poll()
