@@ -20,16 +20,19 @@ ffibuilder = FFI()
 ffibuilder.cdef(_native.joinpath("greengrass.cdef.txt").read_text(encoding="utf-8"))
 ffibuilder.set_source(
     "greengrass_sdk._native._lib",
-    '#include "gg/frame.h"\n#include "gg/index.h"\n#include "gg/status.h"\n',
+    '#include "gg/frame.h"\n#include "gg/index.h"\n#include "gg/port.h"\n#include "gg/status.h"\n',
     sources=[f"native/src/{path.name}" for path in sorted(_native.glob("src/*.c"))],
     depends=[f"native/include/gg/{path.name}" for path in sorted(_native.glob("include/gg/*.h"))],
     include_dirs=["native/include"],
     extra_compile_args=[
         "-std=c11",
+        "-D_GNU_SOURCE",
+        "-pthread",
         "-fvisibility=hidden",
         "-fstack-protector-strong",
         "-U_FORTIFY_SOURCE",
         "-D_FORTIFY_SOURCE=3",
     ],
+    extra_link_args=["-pthread"],
     optional=True,
 )
