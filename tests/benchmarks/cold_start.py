@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STARTS = 60
-QUICK_STARTS = 8
+QUICK_STARTS = 4
 # A function is not invoked for the first time right behind another one: the zygote has had the time
 # to lay by a process for it. What happens without is measured as well.
 PAUSE_S = 0.1

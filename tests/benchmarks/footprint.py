@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 FUNCTIONS = 20
 MESSAGES = 10_000  # to each function
-QUICK_MESSAGES = 500
+QUICK_MESSAGES = 200
 BATCH = 40  # times 20 functions; the core holds 1024 work items
 IDLE_S = 30.0
-QUICK_IDLE_S = 2.0
+QUICK_IDLE_S = 1.0
 SETTLE_S = 1.0
 
 

@@ -17,9 +17,9 @@ from rounds import alternate
 import greengrass_sdk
 
 IMPORTS = 31
-QUICK_IMPORTS = 5
+QUICK_IMPORTS = 3
 RUNS = 9
-QUICK_RUNS = 2
+QUICK_RUNS = 1
 
 _DROPIN = str(Path(next(iter(greengrass_sdk.__path__))) / "dropin")
 _CASES = {
