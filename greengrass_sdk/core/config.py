@@ -15,6 +15,7 @@ Ref: Greengrass V1 guide, "AWS IoT Greengrass core configuration file", "Trouble
 from __future__ import annotations
 
 import os
+from errno import EACCES
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +61,15 @@ def load_config(path: Path | str) -> CoreConfig | None:
     path = Path(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # a file in place of the root is told by who makes the root
     except UnicodeDecodeError as error:
         detail = f"it is not UTF-8: byte 0x{error.object[error.start]:02x}"
         raise _failed(path, [Problem(detail, file=str(path))]) from error
     except OSError as error:
-        problem = Problem(f"cannot be read: {error.strerror}", file=str(path))
+        advice = "; run this as the owner of the root or choose another root"
+        text = f"cannot be read: {error.strerror}{advice if error.errno == EACCES else ''}"
+        problem = Problem(text, file=str(path))
         raise ConfigError(problem) from error
     try:
         data, lines = decode(text, str(path))

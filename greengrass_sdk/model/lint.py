@@ -86,8 +86,8 @@ def _function(function: Function) -> Iterator[tuple[str, str]]:
 
 def _handler_warning(function: Function) -> str | None:
     """Return a warning if the module of a handler is not in the folder of its code."""
-    if not function.code.is_dir():
-        return None
+    if not function.code.is_dir() or not os.access(function.code, os.R_OK | os.X_OK):
+        return None  # a folder that cannot be read is told by who runs it
     first, *rest = function.handler.split(".")[:-1]
     parts = [first, *rest]
     module = function.code.joinpath(*parts)

@@ -180,7 +180,7 @@ def test_it_publishes_with_each_policy(call, client, policy):
     assert ("out/policy", policy.encode()) == received(client)
 
 
-def test_all_or_exception_raises_when_a_target_is_full_and_best_effort_drops(core, is_ours, call, client):
+def test_all_or_exception_raises_where_best_effort_drops(core, is_ours, call, client):
     client.invoke_async("full")
     core.wait(lambda event: (event.get("function"), event.get("state")) == ("full", "running"))
     client.invoke_async("full")  # waits, and is all that may

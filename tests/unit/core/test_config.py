@@ -219,6 +219,18 @@ class TestBrokenFiles:
         with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
             load_config(root / "config" / "config.json")
 
+    def test_a_file_that_is_not_ours_to_read_says_what_to_do(self, root, monkeypatch):
+        def denied(path):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "read_bytes", denied)
+        with pytest.raises(ConfigError, match="Permission denied; run this as the owner"):
+            load_config(root / "config" / "config.json")
+
+    def test_a_file_in_place_of_the_root_is_left_to_who_makes_the_root(self, tmp_path):
+        (tmp_path / "root").write_text("")
+        assert load_config(tmp_path / "root" / "config" / "config.json") is None
+
     @pytest.mark.parametrize("key", ["caPath", "certPath", "keyPath"])
     def test_missing_paths_are_refused_in_the_words_of_v1(self, root, key):
         assert {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Warnings: allowed, and probably not meant."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,10 @@ class TestFunctions:
             [(key, message)] = found
             assert "functions.led.handler" == key
             assert warned.format(tmp_path) in message
+
+    def test_a_folder_that_cannot_be_read_is_left_to_who_runs_it(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        assert [] == self.of(code=tmp_path, handler="app.f")
 
     def test_an_empty_folder_has_no_modules(self, tmp_path):
         [(_, message)] = self.of(code=tmp_path)
