@@ -100,16 +100,13 @@ class AsyncClient:
     async def receive(self, timeout_s: float | None = None) -> Message:
         """Return the next message that a subscription brings here; see `Client.receive`."""
         session = await self._session(receiving=True)
-        deadline = asyncio.timeout(timeout_s)
         try:
-            async with deadline:
+            async with asyncio.timeout(timeout_s):
                 while True:
                     frame = await _take(session)
                     if is_message(frame):
                         return message(frame)
         except TimeoutError as error:
-            if not deadline.expired():
-                raise
             raise RequestTimeoutError(
                 f"no message came within {timeout_s:g} s", timeout_s=timeout_s
             ) from error
@@ -200,13 +197,10 @@ async def _call(
     """Send one frame and return its answer."""
     slot = _Slot[Frame]()
     number = session.channel.submit(*head, *body, slot.deliver)
-    deadline = asyncio.timeout(timeout_s)
     try:
-        async with deadline:
+        async with asyncio.timeout(timeout_s):
             return await slot.future
     except TimeoutError as error:
-        if not deadline.expired():
-            raise
         raise RequestTimeoutError(
             f"the core gave no answer within {timeout_s:g} s", timeout_s=timeout_s
         ) from error

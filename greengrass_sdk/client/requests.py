@@ -205,9 +205,7 @@ def _refusal(
         return InvalidInputError(said)
     if status == Status.STOPPING:
         return CoreUnavailableError(said)
-    if status == Status.DENIED:
-        return AuthorizationError(said)
-    return RemoteProtocolError(said)
+    return AuthorizationError(said)  # DENIED, the last that three bits can say
 
 
 def _function_error(answer: Frame, function: str, identifier: str) -> FunctionError:

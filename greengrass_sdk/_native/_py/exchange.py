@@ -98,12 +98,15 @@ class Post:
     @property
     def wake(self) -> Wake:
         """What wakes who works here; made when somebody does for the first time."""
+        wake = self._wake
+        return self._keep(Wake()) if wake is None else wake
+
+    def _keep(self, wake: Wake) -> Wake:
+        """Keep the wake, unless a signal handler has made one in the meantime."""
         if self._wake is None:
-            wake = Wake()
-            if self._wake is None:
-                self._wake = wake
-            else:
-                wake.close()  # a signal handler was here meanwhile
+            self._wake = wake
+        else:
+            wake.close()
         return self._wake
 
     def take(self, waiter: Waiter) -> bool:

@@ -13,6 +13,7 @@ from fake_core import BOOT, FakeCore, ListeningCore, echo, result, verdict
 from greengrass_sdk import AsyncClient, InvokeResult, Message, errors
 from greengrass_sdk._native import Flag, Frame, Kind, Status, request_id
 from greengrass_sdk.client import session
+from greengrass_sdk.client.aio import _Slot
 
 LARGE = bytes(4_000_000)
 
@@ -32,6 +33,11 @@ def test_all_or_exception_waits_for_the_verdict(core):
     core.script = lambda frame: [verdict(frame, Status.QUEUE_FULL, "full")]
     with pytest.raises(errors.QueueFullError, match="full"):
         asyncio.run(AsyncClient().publish("t", b"", queue_full_policy="AllOrException"))
+
+
+def test_all_or_exception_returns_when_all_targets_have_it(core):
+    asyncio.run(AsyncClient().publish("t", b"", queue_full_policy="AllOrException"))
+    assert Flag.ALL_OR_EXCEPTION | Flag.ANSWER == core.wait(1)[0].flags
 
 
 def test_a_publish_that_the_core_does_not_take_waits_without_blocking_the_loop():
@@ -211,3 +217,32 @@ def test_a_client_that_is_forgotten_warns_and_closes(listening):
         del client
         gc.collect()
     assert [ResourceWarning] == [one.category for one in caught]
+
+
+def test_what_comes_too_late_is_given_back():
+    lost: list[int] = []
+
+    async def main():
+        waiting = _Slot[int](lost.append)
+        waiting.deliver(1)
+        waiting.abandon()
+        await asyncio.sleep(0)
+        filled = _Slot[int](lost.append)
+        filled._set(2)
+        filled._set(3)
+        filled.abandon()
+        failed = _Slot[int](lost.append)
+        failed._set(ValueError())
+        failed.abandon()
+        failed._set(KeyError())
+        return _Slot[int](lost.append), _Slot[int]()
+
+    slot, careless = asyncio.run(main())
+    slot.deliver(4)  # its loop is closed
+    careless.deliver(5)
+    assert [1, 3, 2, 4] == lost
+
+
+def test_a_client_that_was_never_made_is_no_warning():
+    with pytest.raises(TypeError):
+        AsyncClient(token="x")  # type: ignore[call-arg]  # on purpose

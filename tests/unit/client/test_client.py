@@ -299,3 +299,8 @@ def test_two_fake_cores_do_not_share():
         one.channel.send(Kind.PUBLISH, topic=b"t")
         assert 1 == len(one.wait(1))
         assert [] == two.frames
+
+
+def test_a_client_that_was_never_made_is_no_warning():
+    with pytest.raises(TypeError):
+        Client(token="x")  # type: ignore[call-arg]  # on purpose

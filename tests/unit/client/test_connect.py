@@ -66,6 +66,12 @@ def test_the_running_cores_are_those_registered_that_hold_their_lock(tmp_path):
         assert [(4, one), (20, two)] == connect.running_cores()
 
 
+def test_a_core_that_ends_while_it_is_looked_up_is_not_listed(tmp_path):
+    with running(tmp_path / "one", 4):
+        (connect.running_dir() / "5").symlink_to("gone")
+        assert [(4, tmp_path / "one")] == connect.running_cores()
+
+
 def test_a_folder_of_somebody_else_is_not_trusted(tmp_path, monkeypatch):
     with running(tmp_path / "one", 4):
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
