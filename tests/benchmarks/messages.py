@@ -9,6 +9,7 @@ Throughput has one window for all: at most 512 messages on their way, one acknow
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from report import Row, row
 from rounds import alternate
 
 from greengrass_sdk import Client
+from greengrass_sdk.errors import RequestTimeoutError
 
 if TYPE_CHECKING:
     import socket
@@ -164,6 +166,8 @@ def _socket_rate(sock: socket.socket, messages: int) -> float:
 def be_source(root: str) -> None:
     """Publish as many messages as the sink asks for; runs in a process of its own."""
     with Client(root=root, name="source") as client:
+        with contextlib.suppress(RequestTimeoutError):
+            client.receive(timeout_s=0.0)  # connects
         print("connected", flush=True)
         unacknowledged = 0
         while True:
