@@ -20,6 +20,22 @@ class _Lib:
     GG_ECONTEXT: int
     GG_EFIELDS: int
     GG_EFILTER: int
+    GG_AGAIN: int
+    GG_ETIMEOUT: int
+    GG_EINTR: int
+    GG_ECLOSED: int
+    GG_EFORKED: int
+    GG_ESYSTEM: int
+    GG_ERING: int
+    GG_ETORN: int
+    GG_ESEGMENT: int
+    GG_EBULK: int
+    GG_BULK_MOST: int
+    GG_WANT_DATA: int
+    GG_WANT_ROOM: int
+    GG_WANT_SOCKET: int
+    GG_WORKER: int
+    GG_CORE: int
     GG_FRAME_HEADER: int
     GG_MAX_TOPIC: int
     GG_MAX_CONTEXT: int
@@ -60,5 +76,67 @@ class _Lib:
         capacity: int,
         /,
     ) -> int: ...
+    def gg_segment_create(
+        self, segment: _Pointer, up_capacity: int, down_capacity: int, fd: _Pointer, /
+    ) -> int: ...
+    def gg_segment_attach(self, segment: _Pointer, fd: int, /) -> int: ...
+    def gg_event_create(self, fd: _Pointer, /) -> int: ...
+    def gg_bulk_create(self, data: bytes | _Pointer, size: int, fd: _Pointer, /) -> int: ...
+    def gg_bulk_check(self, fd: int, size: int, /) -> int: ...
+    def gg_port_init(
+        self,
+        port: _Pointer,
+        segment: _Pointer,
+        side: int,
+        event: int,
+        socket: int,
+        spin_ns: int,
+        /,
+    ) -> int: ...
+    def gg_port_close(self, port: _Pointer, /) -> int: ...
+    def gg_port_free(self, port: _Pointer, /) -> None: ...
+    def gg_port_send(
+        self,
+        port: _Pointer,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        id: int,
+        topic: bytes,
+        topic_size: int,
+        context: bytes | _Pointer,
+        context_size: int,
+        payload: bytes | _Pointer,
+        payload_size: int,
+        deadline: int,
+        /,
+    ) -> int: ...
+    def gg_port_receive_batch(
+        self,
+        port: _Pointer,
+        views: _Pointer,
+        capacity: int,
+        max_bytes: int,
+        deadline: int,
+        spin: int,
+        /,
+    ) -> int: ...
+    def gg_port_release(self, port: _Pointer, /) -> None: ...
+    def gg_port_data(self, port: _Pointer, size: _Pointer, /) -> _Pointer: ...
+    def gg_port_wait(
+        self,
+        port: _Pointer,
+        want: int,
+        need: int,
+        alarms: int,
+        deadline: int,
+        spin: int,
+        /,
+    ) -> int: ...
+    def gg_port_park(self, port: _Pointer, want: int, need: int, /) -> int: ...
+    def gg_port_interrupt(self, port: _Pointer, /) -> int: ...
+    def gg_port_alarms(self, port: _Pointer, /) -> int: ...
+    def gg_port_tell(self, port: _Pointer, /) -> int: ...
+    def gg_port_hear(self, port: _Pointer, /) -> int: ...
 
 lib: _Lib

@@ -111,11 +111,16 @@ int gg_port_close(struct gg_port *port)
 {
     int status = enter(port);
 
-    if (status != GG_OK)
-        return status == GG_EFORKED ? status : GG_OK;
-    (void)gg_or_seq(&port->users, CLOSED);
-    wake_own(port);
-    leave(port);
+    if (status == GG_EFORKED)
+        return status;
+    if (status == GG_OK) {
+        (void)gg_or_seq(&port->users, CLOSED);
+        wake_own(port);
+        leave(port);
+    }
+    /* Whoever sends now sees CLOSED; wait for the one who did not. */
+    (void)pthread_mutex_lock(&port->sending);
+    (void)pthread_mutex_unlock(&port->sending);
     return GG_OK;
 }
 

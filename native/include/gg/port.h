@@ -103,8 +103,10 @@ GG_NODISCARD int gg_port_init(struct gg_port *port, struct gg_segment *segment,
                               enum gg_side side, int event, int socket,
                               int64_t spin_ns);
 
-/* End all calls of all threads. Any thread; may be called again. Returns
- * GG_EFORKED in the child of a fork, where it does nothing. */
+/* End all calls of all threads. Any thread; may be called again. When it
+ * returns, nobody sends any more, so that `event` and, once no thread is in a
+ * wait, `socket` can be closed. Returns GG_EFORKED in the child of a fork,
+ * where it does nothing. */
 int gg_port_close(struct gg_port *port);
 
 /* Close, and give back what is left. No other call may be under way. */
