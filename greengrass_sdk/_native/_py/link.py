@@ -174,8 +174,7 @@ class Link:
             OSError: The peer is gone.
         """
         outgoing = self.outgoing
-        while outgoing:
-            head = outgoing[0]
+        while (head := self._first_outgoing()) is not None:
             sent = [*head.sent]
             rest = head.rest(sent)
             if rest:
@@ -188,6 +187,12 @@ class Link:
             elif outgoing and outgoing[0] is head:
                 outgoing.popleft()
         return True
+
+    def _first_outgoing(self) -> Outgoing | None:
+        try:
+            return self.outgoing[0]
+        except IndexError:  # asked instead of looked: a signal handler may empty it in between
+            return None
 
     def read(self) -> deque[Frame]:
         """
