@@ -152,12 +152,13 @@ def test_messages_leave_nothing(core, messages):
     command = [sys.executable, "-c", textwrap.dedent(PEER), core.root]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as peer:
-        assert peer.stdin is not None
-        assert peer.stdout is not None
+        asks, answers = peer.stdin, peer.stdout
+        assert asks is not None
+        assert answers is not None
 
         def exchange(count):
-            print(count, file=peer.stdin, flush=True)
-            assert "done\n" == peer.stdout.readline()
+            print(count, file=asks, flush=True)
+            assert "done\n" == answers.readline()
 
         exchange(max(3000, messages // 10))
         before = Footprint.settled(core.process.pid)
@@ -165,7 +166,7 @@ def test_messages_leave_nothing(core, messages):
         exchange(messages)
         before.check(core.process.pid)
         memory.check(NOISE_KIB)
-        peer.stdin.close()
+        asks.close()
         assert 0 == peer.wait(20)
 
 

@@ -150,8 +150,8 @@ class Fleet:
             limits={
                 "topic_payload_bytes": limits.topic_payload_bytes,
                 "invoke_payload_bytes": limits.invoke_payload_bytes,
-                "strict": self.group.strict,
             },
+            strict=self.group.strict,
             uid=None if identity is None else identity.uid,
             gid=None if identity is None else identity.gid,
             groups=None if identity is None else identity.groups,

@@ -61,7 +61,7 @@ def test_a_spawn_request_says_everything_about_the_function(make, tmp_path):
     assert str(tmp_path / "code") == request.code == request.cwd
     assert 4 == request.endpoint
     assert bytes(range(8)).hex() == request.boot
-    assert request.limits["strict"]
+    assert request.strict
     assert {"RLIMIT_NOFILE": (1024, 4096)} == request.rlimits
     assert request.address == request.arn == request.environment["MY_FUNCTION_ARN"]
     assert [4] == list(fleet.logs)
