@@ -121,7 +121,10 @@ def interpreter(python: str) -> str | None:
 
 def probe_interpreter(python: str) -> str | None:
     """Return why functions cannot run with an interpreter, None if they can."""
-    code = "import sys; assert sys.version_info >= (3, 11), 'old'; import greengrass_sdk.runtime"
+    code = (
+        "import sys; assert sys.version_info >= (3, 11), 'old'; import greengrass_sdk.runtime; "
+        "print('fits')"
+    )
     try:
         done = subprocess.run(
             [python, "-I", "-c", code],
@@ -133,7 +136,8 @@ def probe_interpreter(python: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{python} does not run: {error}"
     if done.returncode == 0:
-        return None
+        fits = done.stdout.strip() == "fits"
+        return None if fits else f"{python} does not answer as a Python interpreter does"
     reason = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
     if reason[0].startswith("AssertionError"):
         return f"{python} is older than Python 3.11, which functions need"

@@ -98,6 +98,7 @@ def test_an_interpreter_without_the_package_names_the_pip_command(run, project, 
         ("echo AssertionError: old >&2; exit 1", "is older than Python 3.11"),
         ("echo ImportError: libx >&2; exit 1", "cannot import the runtime: ImportError: libx"),
         ("exit 4", "cannot import the runtime: exit status 4"),
+        ("exit 0", "does not answer as a Python interpreter does"),
     ],
 )
 def test_an_interpreter_that_fails_says_why(tmp_path, script, text):
