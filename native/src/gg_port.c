@@ -197,8 +197,9 @@ struct frame_parts {
     const void *context;
     const void *payload;
     uint32_t payload_size;
-    int bulk;     /* descriptor, or -1 */
+    int bulk; /* descriptor, or -1 */
     int is_bulk;
+    int staged; /* to be shown to the peer later, with others */
 };
 
 static uint8_t *append(uint8_t *at, const void *data, size_t size)
@@ -237,6 +238,14 @@ static int count_in_flight(struct gg_port *port, uint32_t *count)
     return GG_OK;
 }
 
+/* Show the peer what was staged, and wake it. */
+static void commit(struct gg_port *port)
+{
+    gg_ring_commit(&port->out);
+    gg_store_relaxed(&port->produced, port->out.own);
+    offer(port, GG_WANT_DATA);
+}
+
 /* Reserve, then send the descriptor, which cannot be taken back. */
 static int reserve_bulk(struct gg_port *port, const struct frame_parts *frame,
                         uint8_t **at)
@@ -249,6 +258,8 @@ static int reserve_bulk(struct gg_port *port, const struct frame_parts *frame,
         return status;
     if (in_flight >= GG_BULK_IN_FLIGHT)
         return GG_AGAIN;
+    if (port->out.staged != port->out.own) /* so that a rollback spares it */
+        commit(port);
     status = gg_ring_reserve(&port->out, frame->header.length, at);
     if (status != GG_OK)
         return status;
@@ -277,9 +288,8 @@ static int send_locked(struct gg_port *port, const struct frame_parts *frame)
         port->cpu = cpu;
         gg_store_relaxed(&port->out.shared->cpu, cpu);
     }
-    gg_ring_commit(&port->out);
-    gg_store_relaxed(&port->produced, port->out.own);
-    offer(port, GG_WANT_DATA);
+    if (!frame->staged)
+        commit(port);
     return GG_OK;
 }
 
@@ -342,6 +352,43 @@ static int send_bulk(struct gg_port *port, struct frame_parts *frame,
     frame->is_bulk = 1;
     status = send_parts(port, frame, deadline);
     (void)close(frame->bulk);
+    return status;
+}
+
+int gg_port_stage(struct gg_port *port, const struct gg_header *header,
+                  const void *topic, const void *context, const void *payload)
+{
+    struct frame_parts frame = {
+        .header = *header,
+        .topic = topic,
+        .context = context,
+        .payload = payload,
+        .bulk = -1,
+        .staged = 1,
+    };
+    int status =
+        gg_header_check(header, gg_ring_inline(port->out.capacity));
+
+    if (status != GG_OK)
+        return status;
+    frame.payload_size = header->length - GG_FRAME_HEADER -
+                         header->topic_size - header->context_size;
+    return try_send(port, &frame);
+}
+
+int gg_port_flush(struct gg_port *port)
+{
+    int status = GG_ECLOSED;
+
+    if (is_forked(port))
+        return GG_EFORKED;
+    (void)pthread_mutex_lock(&port->sending);
+    if ((gg_load_relaxed(&port->users) & CLOSED) == 0) {
+        if (port->out.staged != port->out.own)
+            commit(port);
+        status = GG_OK;
+    }
+    (void)pthread_mutex_unlock(&port->sending);
     return status;
 }
 

@@ -179,6 +179,55 @@ TEST(a_full_ring_says_so_and_takes_more_after_a_release)
     gg_pair_close(&pair);
 }
 
+TEST(a_burst_is_seen_when_it_is_flushed_or_overtaken)
+{
+    static const struct gg_header header = {
+        .id = 1, .length = 24 + 3 + 5, .topic_size = 3, .kind = GG_MESSAGE};
+    struct gg_header long_one = header;
+    struct gg_pair pair;
+    struct gg_view views[4];
+
+    gg_pair_open(&pair, CAPACITY);
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(GG_OK,
+                  gg_port_stage(&pair.core, &header, "a/b", NULL, "hello"));
+    CHECK_INT(GG_AGAIN, get_batch(&pair.worker, views, 4));
+    CHECK_INT(GG_OK, gg_port_flush(&pair.core));
+    CHECK_INT(GG_OK, gg_port_flush(&pair.core));
+    CHECK_INT(2, get_batch(&pair.worker, views, 4));
+    CHECK_INT(views[0].topic + 8, views[0].end);
+    gg_port_release(&pair.worker);
+    CHECK_INT(GG_OK, gg_port_stage(&pair.core, &header, "a/b", NULL, "hello"));
+    CHECK_INT(GG_OK, put(&pair.core, 2, 10, 0));
+    CHECK_INT(2, get_batch(&pair.worker, views, 4));
+    CHECK_INT(2, views[1].id);
+    gg_port_release(&pair.worker);
+    long_one.length = CAPACITY / 2 + 1;
+    CHECK_INT(GG_ELENGTH, gg_port_stage(&pair.core, &long_one, "a/b", NULL,
+                                        "hello"));
+    gg_pair_close(&pair);
+}
+
+TEST(a_large_payload_does_not_take_back_what_was_staged)
+{
+    static const struct gg_header header = {
+        .id = 1, .length = 24 + 3, .topic_size = 3, .kind = GG_MESSAGE};
+    static const uint8_t zeros[CAPACITY / 2];
+    struct gg_pair pair;
+    struct gg_view view;
+
+    gg_pair_open(&pair, CAPACITY);
+    CHECK_INT(GG_OK, gg_port_stage(&pair.core, &header, "a/b", NULL, NULL));
+    CHECK_INT(0, shutdown(pair.sockets[0], SHUT_WR));
+    CHECK_INT(GG_ECLOSED,
+              gg_port_send(&pair.core, GG_MESSAGE, 0, 0, 2, "", 0, "", 0,
+                           zeros, sizeof zeros, 0));
+    CHECK_INT(1, get_batch(&pair.worker, &view, 1));
+    CHECK_INT(1, view.id);
+    gg_port_release(&pair.worker);
+    gg_pair_close(&pair);
+}
+
 /* --- sleeping --- */
 
 struct job {
@@ -555,11 +604,14 @@ TEST(a_count_of_taken_messages_moves_forward_within_those_sent)
 
 static void check_closed(int expected, struct gg_port *port)
 {
+    static const struct gg_header header = {.length = 24, .kind = GG_READY};
     struct gg_received received;
     struct gg_view view;
 
     CHECK_INT(expected, put(port, 1, 1, 0));
     CHECK_INT(expected, send_bulk(port, 1));
+    CHECK_INT(expected, gg_port_stage(port, &header, NULL, NULL, NULL));
+    CHECK_INT(expected, gg_port_flush(port));
     CHECK_INT(expected, get_batch(port, &view, 1));
     CHECK_INT(expected, gg_port_receive(port, &received));
     CHECK_INT(expected, gg_port_wait(port, GG_WANT_DATA, 0, 0, GG_FOREVER, 0));

@@ -129,6 +129,19 @@ GG_NODISCARD int gg_port_send(struct gg_port *port, uint8_t kind, uint8_t flags,
                               const void *payload, uint32_t payload_size,
                               int64_t deadline);
 
+/* Put a frame into the ring without showing it yet, for many in a burst: one
+ * store and one wake-up for all of them. The next gg_port_flush() or
+ * gg_port_send() shows them; until then the peer cannot make room for more, so
+ * flush on GG_AGAIN. `header` tells all sizes. Never sleeps; GG_ELENGTH for a
+ * frame that is not for the ring. Else as gg_port_send(). */
+GG_NODISCARD int gg_port_stage(struct gg_port *port,
+                               const struct gg_header *header,
+                               const void *topic, const void *context,
+                               const void *payload);
+
+/* Show the other end what was staged. GG_ECLOSED, GG_EFORKED. */
+int gg_port_flush(struct gg_port *port);
+
 /* --- receiving --- */
 
 /* Find up to `capacity` frames, at least one, then no more than `max_bytes`
