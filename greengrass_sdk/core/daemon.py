@@ -36,6 +36,7 @@ from greengrass_sdk.core.router.table import TOOL, Table
 from greengrass_sdk.core.status import Status
 from greengrass_sdk.core.telemetry.logs import Logs
 from greengrass_sdk.core.telemetry.view import View
+from greengrass_sdk.errors import GreengrassError
 from greengrass_sdk.model.arn import CLOUD
 from greengrass_sdk.runtime.processes import set_dumpable
 from greengrass_sdk.wire import control
@@ -127,7 +128,15 @@ class Core:
         self._running.enter_context(self.layout.lock())
         view = self._open_view(loop)
         logs = self._open_logs(loop, view)
+        try:
+            await self._start_services(loop, view, logs, descriptors)
+        except GreengrassError as error:
+            log.error("the core does not start: %s", error)  # noqa: TRY400 - told, not a fault
+            raise
 
+    async def _start_services(
+        self, loop: asyncio.AbstractEventLoop, view: View, logs: Logs, descriptors: tuple[int, int]
+    ) -> None:
         boot = secrets.token_bytes(8)
         table = Table(self.group)
         driver = self._open_router(loop, table, boot)

@@ -83,13 +83,15 @@ def test_a_second_core_on_the_same_root_is_refused_and_the_first_goes_on(folder)
     asyncio.run(scenario())
 
 
-def test_a_start_that_fails_releases_the_root(folder):
+def test_a_start_that_fails_is_logged_and_releases_the_root(folder):
     async def scenario():
         broken = core(folder)
         (folder / "code" / "f.py").unlink()
         (folder / "code").rmdir()
         with pytest.raises(PackageError):
             await broken.start()
+        log = folder / "root" / "ggc" / "var" / "log" / "system" / "runtime.log"
+        assert "the core does not start: function 'f': code " in log.read_text()
         (folder / "code").mkdir()
         again = core(folder)
         await again.start()
