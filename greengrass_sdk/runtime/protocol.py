@@ -71,7 +71,7 @@ if TYPE_CHECKING:
         pinned: bool
 
 
-__all__ = ["FDS", "MESSAGE_BYTES", "VERSION", "receive", "send"]
+__all__ = ["FDS", "MESSAGE_BYTES", "VERSION", "pass_on", "receive", "receive_packet", "send"]
 
 VERSION = 1
 """Of this protocol. A core starts functions only through a zygote of its own version."""
@@ -83,12 +83,18 @@ FDS = 4
 """Descriptors that come with a spawn request."""
 
 _INT = array("i")
+_PROBE = bytearray(1)
 _CUT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 
 
 def send(sock: socket.socket, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
     """Send one message; the descriptors stay the caller's."""
     socket.send_fds(sock, [json.dumps(message).encode()], fds)
+
+
+def pass_on(sock: socket.socket, packet: bytes, fds: Sequence[int]) -> None:
+    """Send a message as it was received, and its descriptors."""
+    socket.send_fds(sock, [packet], fds)
 
 
 def receive(sock: socket.socket, max_fds: int = FDS) -> tuple[dict[str, Any], list[int]] | None:
@@ -98,9 +104,19 @@ def receive(sock: socket.socket, max_fds: int = FDS) -> tuple[dict[str, Any], li
     Raises:
         RemoteProtocolError: The packet is no message of this protocol. Its descriptors are closed.
     """
+    received = receive_packet(sock, max_fds)
+    return None if received is None else (received[0], received[1])
+
+
+def receive_packet(
+    sock: socket.socket, max_fds: int = FDS
+) -> tuple[dict[str, Any], list[int], bytes] | None:
+    """Receive as `receive` does, and return the packet as well."""
+    # A buffer of the greatest size costs more than a second call: it is mapped and unmapped.
+    size = sock.recv_into(_PROBE, 1, socket.MSG_PEEK | socket.MSG_TRUNC)
     # Not socket.recv_fds, which loses the flag: programs that functions run would hold channels.
     data, ancillary, flags, _ = sock.recvmsg(
-        MESSAGE_BYTES, socket.CMSG_LEN(max_fds * _INT.itemsize), socket.MSG_CMSG_CLOEXEC
+        min(size, MESSAGE_BYTES), socket.CMSG_LEN(max_fds * _INT.itemsize), socket.MSG_CMSG_CLOEXEC
     )
     fds: list[int] = []
     for level, kind, content in ancillary:
@@ -123,4 +139,4 @@ def receive(sock: socket.socket, max_fds: int = FDS) -> tuple[dict[str, Any], li
         if isinstance(error, RemoteProtocolError):
             raise
         raise RemoteProtocolError(f"a packet holds no JSON: {error}") from error
-    return message, fds
+    return message, fds, data

@@ -12,14 +12,13 @@ Nothing of it stays: no descriptor, no module, no log record.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
 
 from greengrass_sdk._native import Kind, encode_frame
 from greengrass_sdk._native._py.channel import StreamChannel
-from greengrass_sdk.runtime import birth
+from greengrass_sdk.runtime import birth, protocol
 from greengrass_sdk.runtime.worker import Worker
 
 TYPE_CHECKING = False
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.runtime.protocol import SpawnMessage
     from greengrass_sdk.runtime.worker import Output
 
-__all__ = ["handler", "rehearse"]
+__all__ = ["handler", "receive_request", "rehearse"]
 
 _FOLDER = os.path.dirname(__file__)
 _MODULE = "rehearsal"
@@ -44,7 +43,7 @@ def handler(event: Any, context: Any) -> Any:
 def rehearse(output: Output) -> None:
     """Import a handler and let it answer, through the code that a worker runs."""
     path = list(sys.path)
-    message = _request()
+    message = receive_request()
     birth.take_environment(message["environment"])
     sys.path[:] = birth.import_path(message, path)
     ours, theirs = socket.socketpair()
@@ -63,40 +62,50 @@ def rehearse(output: Output) -> None:
         sys.modules.pop(_MODULE, None)
 
 
+def receive_request() -> SpawnMessage:
+    """
+    Return a spawn request that came as it comes from the core.
+
+    The zygote does so after each fork, too: until it writes, its pages are the child's as well.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * protocol.MESSAGE_BYTES)
+        protocol.send(ours, _request())
+        received = protocol.receive_packet(theirs)
+    assert received is not None  # noqa: S101 - it was sent above
+    message: Any = received[0]
+    return message  # type: ignore[no-any-return] # JSON; `_request` says what is in it
+
+
 def _request() -> SpawnMessage:
-    """Return a spawn request as it comes from the core, through JSON."""
-    message: SpawnMessage = json.loads(
-        json.dumps(
-            {
-                "op": "spawn",
-                "worker": 0,
-                "name": _MODULE,
-                "handler": f"{_MODULE}.handler",
-                "code": _FOLDER,
-                "encoding": "json",
-                "environment": dict(os.environ),
-                "cwd": _FOLDER,
-                "sys_path": [],
-                "arn": "",
-                "function_name": _MODULE,
-                "version": "1",
-                "timeout_s": 3.0,
-                "memory_kib": None,
-                "boot": "0000000000000000",
-                "endpoint": 0,
-                "address": "",
-                "limits": {},
-                "strict": False,
-                "uid": None,
-                "gid": None,
-                "groups": None,
-                "cgroup": None,
-                "namespaces": [],
-                "mounts": [],
-                "rlimits": {},
-                "log_level": "INFO",
-                "pinned": False,
-            }
-        )
-    )
-    return message
+    return {
+        "op": "spawn",
+        "worker": 0,
+        "name": _MODULE,
+        "handler": f"{_MODULE}.handler",
+        "code": _FOLDER,
+        "encoding": "json",
+        "environment": dict(os.environ),
+        "cwd": _FOLDER,
+        "sys_path": [],
+        "arn": "",
+        "function_name": _MODULE,
+        "version": "1",
+        "timeout_s": 3.0,
+        "memory_kib": None,
+        "boot": "0000000000000000",
+        "endpoint": 0,
+        "address": "",
+        "limits": {},
+        "strict": False,
+        "uid": None,
+        "gid": None,
+        "groups": None,
+        "cgroup": None,
+        "namespaces": [],
+        "mounts": [],
+        "rlimits": {},
+        "log_level": "INFO",
+        "pinned": False,
+    }

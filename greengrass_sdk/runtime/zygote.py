@@ -94,6 +94,7 @@ class Zygote:
                     OSError
                 ):  # no room for a process; the next spawn will say so
                     self._lay_by()
+                    rehearsal.receive_request()
         self._kill_all()
 
     def _settle(self) -> None:
@@ -117,14 +118,14 @@ class Zygote:
     def _serve(self) -> bool:
         """Handle one message; return False when there will be no more."""
         try:
-            received = protocol.receive(self._control)
+            received = protocol.receive_packet(self._control)
         except ConnectionError:
             return False
         if received is None:
             return False
-        message, fds = received
+        message, fds, packet = received
         if message.get("op") == "spawn" and len(fds) == protocol.FDS:
-            self._spawn(message, fds)
+            self._spawn(message, fds, packet)
             return True
         for fd in fds:
             os.close(fd)
@@ -134,11 +135,11 @@ class Zygote:
             f"the core sent {message.get('op')!r} with {len(fds)} descriptors"
         )
 
-    def _spawn(self, message: dict[str, Any], fds: list[int]) -> None:
+    def _spawn(self, message: dict[str, Any], fds: list[int], packet: bytes) -> None:
         """Make a worker of the spare."""
         number = message["worker"]
         try:
-            pid = self._hand_on(message, fds)
+            pid = self._hand_on(packet, fds)
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             self._tell({"event": "failed", "worker": number, "message": str(error)})
@@ -153,14 +154,14 @@ class Zygote:
         finally:
             os.close(pidfd)
 
-    def _hand_on(self, message: dict[str, Any], fds: list[int]) -> int:
+    def _hand_on(self, packet: bytes, fds: list[int]) -> int:
         """Give the request to the spare, or to a new one if that died meanwhile; return its pid."""
         for last in (False, True):
             pid, sock = self._spare or self._lay_by(fds)
             self._spare = None
             with sock:
                 try:
-                    protocol.send(sock, message, fds)
+                    protocol.pass_on(sock, packet, fds)
                 except ConnectionError:
                     if last:
                         raise

@@ -37,6 +37,20 @@ def test_a_message_arrives_with_descriptors_that_programs_do_not_inherit(pair):
         os.close(fd)
 
 
+def test_a_packet_is_passed_on_as_it_came(pair):
+    ours, theirs = pair
+    ours.sendall(b'{ "op":"stop"}')
+    received = protocol.receive_packet(theirs)
+    assert received is not None
+    message, fds, packet = received
+    assert (message, fds) == ({"op": "stop"}, [])
+    protocol.pass_on(ours, packet, [0])
+    data, fds, _, _ = socket.recv_fds(theirs, 100, 1)
+    assert data == b'{ "op":"stop"}'
+    assert os.fstat(fds[0]).st_ino == os.fstat(0).st_ino
+    os.close(fds[0])
+
+
 def test_the_end_of_the_stream_is_none(pair):
     ours, theirs = pair
     ours.close()
