@@ -210,10 +210,15 @@ class Pool:
         function.workers[worker.peer] = worker
         self._owners[worker.peer] = function
         self.router.attach_worker(worker.peer, function.endpoint)
-        self._tell(function, "starting", None, None)
         task = self.loop.create_task(self._ask(function, worker))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Behind the first step of that task: somebody waits for the worker.
+        self.loop.call_soon(self._tell_starting, function, worker)
+
+    def _tell_starting(self, function: ManagedFunction, worker: WorkerProcess) -> None:
+        if worker.peer in self._owners:
+            self._tell(function, worker.state, None, None)
 
     async def _ask(self, function: ManagedFunction, worker: WorkerProcess) -> None:
         try:
