@@ -358,7 +358,7 @@ def may_spin(path: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> b
 
     A spinning thread of a group with a quota spends the time that its peer would need to answer.
     """
-    if len(os.sched_getaffinity(0)) < 2:
+    if (os.cpu_count() or 1) < 2:
         return False
     try:
         with open(path, encoding="utf-8") as file:

@@ -127,9 +127,7 @@ uint32_t gg_cpu(void)
 
 uint32_t gg_cpus(void)
 {
-    cpu_set_t allowed;
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
 
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return 1; /* more than 1024 processors, or none of our business */
-    return (uint32_t)CPU_COUNT(&allowed);
+    return count > 0 ? (uint32_t)count : 1;
 }

@@ -99,7 +99,8 @@ void gg_spin_end(struct gg_spin *spin, int paid);
 /* 1 + the processor that we run on, 0 if the system does not tell. */
 uint32_t gg_cpu(void);
 
-/* How many processors this thread may run on. */
+/* How many processors the machine has. Not those that this thread may run on:
+ * the peer may be on others, and gg_spin_begin() sees when it is not. */
 uint32_t gg_cpus(void);
 
 #endif

@@ -140,7 +140,7 @@ def test_a_send_into_a_full_ring_may_be_interrupted_anywhere():
             assert sent in ([b"t", b"f"], [b"f"])
             if where is None:
                 break
-    assert at >= streams.PLACES
+    assert at > 20
 
 
 def test_a_frame_that_was_posted_keeps_its_place_before_later_ones():
@@ -265,7 +265,7 @@ def test_calls_are_answered_whether_they_spin_or_sleep(spin_ns):
 
 
 def test_a_quota_on_processor_time_forbids_to_spin(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     (tmp_path / "a" / "b").mkdir(parents=True)
     mine = tmp_path / "cgroup"
     mine.write_text("1:name=old:/x\n0::/a/b\n")
@@ -278,5 +278,5 @@ def test_a_quota_on_processor_time_forbids_to_spin(tmp_path, monkeypatch):
 
 
 def test_one_processor_forbids_to_spin(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     assert not _ring.may_spin()
