@@ -137,8 +137,6 @@ def tests_pure(session: nox.Session) -> None:
         "tests/unit",
         "tests/conformance",
         "tests/integration/test_smoke.py",
-        "-m",
-        "not slow",
         GREENGRASS_SDK_NATIVE="python",
     )
 
@@ -147,7 +145,7 @@ def tests_pure(session: nox.Session) -> None:
 def conformance(session: nox.Session) -> None:
     """V1's documented behaviour, black-box, on a real core."""
     install(session, "test")
-    pytest(session, "tests/conformance")
+    pytest(session, "tests/conformance", "-m", "slow or not slow")  # the real intervals, too
 
 
 @nox.session(python=MAIN)
@@ -155,6 +153,13 @@ def integration(session: nox.Session) -> None:
     """Real processes on loopback: crashes, kills, leaks, AWS's own greengrasssdk, the examples."""
     install(session, "test", extras="[cli]")
     pytest(session, "tests/integration")
+
+
+@nox.session(python=MAIN)
+def slow(session: nox.Session) -> None:
+    """Run what takes its time, by hand: soaks, and leak tests of hours of work in minutes."""
+    install(session, "test", extras="[cli]")
+    pytest(session, "tests", "-m", "slow")
 
 
 @nox.session(python=MAIN)
