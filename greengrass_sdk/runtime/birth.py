@@ -68,11 +68,21 @@ def become(message: SpawnMessage, stdout: int, stderr: int, origins: Origins) ->
     """
     _refuse_isolation(message)
     _take_outputs(stdout, stderr, message["uid"], message["gid"])
-    _limit(message["rlimits"])
+    limit(message["rlimits"])
     changed = _change_user(message["uid"], message["gid"], message["groups"])
     if changed:
         processes.set_dumpable(origins.debuggable)
         processes.die_with_parent(origins.pid)
+    take_on(message, origins)
+
+
+def take_on(message: SpawnMessage, origins: Origins) -> None:
+    """
+    Take on what says whose process this is: environment, names, working folder, import path.
+
+    Raises:
+        GreengrassError: There is no such working folder.
+    """
     take_environment(message["environment"])
     name = message["name"]
     processes.set_name(name.encode())
@@ -120,7 +130,7 @@ def _take_outputs(stdout: int, stderr: int, uid: int | None, gid: int | None) ->
         os.close(source)
 
 
-def _limit(rlimits: dict[str, list[int]]) -> None:
+def limit(rlimits: dict[str, list[int]]) -> None:
     for name, (soft, hard) in rlimits.items():
         try:
             resource.setrlimit(getattr(resource, name), (soft, hard))

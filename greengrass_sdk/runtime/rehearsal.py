@@ -13,6 +13,7 @@ Nothing of it stays: no descriptor, no module, no log record.
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import sys
 
@@ -25,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from greengrass_sdk.runtime.birth import Origins
     from greengrass_sdk.runtime.protocol import SpawnMessage
     from greengrass_sdk.runtime.worker import Output
 
@@ -40,12 +42,12 @@ def handler(event: Any, context: Any) -> Any:
     return event
 
 
-def rehearse(output: Output) -> None:
+def rehearse(output: Output, origins: Origins) -> None:
     """Import a handler and let it answer, through the code that a worker runs."""
     path = list(sys.path)
     message = receive_request()
-    birth.take_environment(message["environment"])
-    sys.path[:] = birth.import_path(message, path)
+    birth.limit(message["rlimits"])
+    birth.take_on(message, origins)
     ours, theirs = socket.socketpair()
     channel = StreamChannel(theirs)
     try:
@@ -82,12 +84,12 @@ def _request() -> SpawnMessage:
     return {
         "op": "spawn",
         "worker": 0,
-        "name": _MODULE,
+        "name": "(spare)",  # what `ps` shows until there is a function
         "handler": f"{_MODULE}.handler",
         "code": _FOLDER,
         "encoding": "json",
         "environment": dict(os.environ),
-        "cwd": _FOLDER,
+        "cwd": "/",
         "sys_path": [],
         "arn": "",
         "function_name": _MODULE,
@@ -105,7 +107,7 @@ def _request() -> SpawnMessage:
         "cgroup": None,
         "namespaces": [],
         "mounts": [],
-        "rlimits": {},
+        "rlimits": {"RLIMIT_NOFILE": list(resource.getrlimit(resource.RLIMIT_NOFILE))},
         "log_level": "INFO",
         "pinned": False,
     }

@@ -198,7 +198,7 @@ class Zygote:
             birth.settle(self._origins)
             output = worker.Output()
             if not select.select([sock], [], [], 0)[0]:
-                rehearsal.rehearse(output)
+                rehearsal.rehearse(output, self._origins)
             received = protocol.receive(sock)
             sock.close()
             if received is not None:
