@@ -2,9 +2,9 @@
 """
 Build `greengrass_sdk._native._lib` with cffi, in API mode; setup.py names :data:`ffibuilder`.
 
-The sources are those that `native/Makefile` tests; `greengrass.cdef.txt` is what Python sees of
-them. The result uses the stable ABI where the interpreter has one. Without a compiler the build
-goes on without the extension (`optional`), and the package uses its Python implementation.
+The sources are those that `native/Makefile` tests; the `*.cdef.txt` are what Python sees of them.
+The result uses the stable ABI where the interpreter has one. Without a compiler the build goes on
+without the extension (`optional`), and the package uses its Python implementation.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ _native = Path(__file__).resolve().parent
 
 # distutils wants paths relative to setup.py, which is the working directory of a build.
 ffibuilder = FFI()
-ffibuilder.cdef(_native.joinpath("greengrass.cdef.txt").read_text(encoding="utf-8"))
+for _name in ("greengrass.cdef.txt", "router.cdef.txt"):
+    ffibuilder.cdef(_native.joinpath(_name).read_text(encoding="utf-8"))
 ffibuilder.set_source(
     "greengrass_sdk._native._lib",
-    '#include "gg/frame.h"\n#include "gg/index.h"\n#include "gg/port.h"\n#include "gg/status.h"\n',
+    '#include "gg/frame.h"\n#include "gg/index.h"\n#include "gg/port.h"\n'
+    '#include "gg/router.h"\n#include "gg/status.h"\n',
     sources=[f"native/src/{path.name}" for path in sorted(_native.glob("src/*.c"))],
     depends=[f"native/include/gg/{path.name}" for path in sorted(_native.glob("include/gg/*.h"))],
     include_dirs=["native/include"],

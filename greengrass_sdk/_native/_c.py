@@ -194,7 +194,11 @@ class TopicIndex:
         self._built = None
 
     def match(self, source: int, topic: bytes) -> list[int]:
+        return (self._built or self.built()).match(source, topic)
+
+    def built(self) -> _Built:
+        """Return the index in C as it is now, which the router in C matches in."""
         built = self._built
         if built is None:
             built = self._built = _Built(self._table)
-        return built.match(source, topic)
+        return built

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The router machine in C, with the API of the one in Python.
+
+`Router` takes and returns what `_py.router.machine.Router` does, so that either can stand behind
+the driver and the same tests run over both.  It differs only for callers that err:
+
+- An endpoint that holds workers or items cannot be defined again, and a peer number that is known
+  cannot be attached as a worker: `InvalidInputError`, where the Python machine overwrites.
+- A frame whose topic no decoder would let pass is an `InvalidInputError`.
+
+The counters of the routes are brought up to date by `step`.  What `target_state` returns is a copy,
+in which items have numbers and sizes but no contents.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from struct import Struct
+from typing import TYPE_CHECKING, NoReturn
+
+from greengrass_sdk._native import Kind
+from greengrass_sdk._native._c import TopicIndex, _failure
+from greengrass_sdk._native._c_records import (
+    REASONS,
+    read_function,
+    read_outputs,
+    read_peer_target,
+)
+from greengrass_sdk._native._lib import ffi, lib
+from greengrass_sdk._native._py.index import check_topic_size
+from greengrass_sdk._native._py.router.state import CORE
+from greengrass_sdk.errors import InvalidInputError, LocalProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cffi import FFI
+
+    from greengrass_sdk._native import Frame, _abc
+    from greengrass_sdk._native._py.router.events import Output
+    from greengrass_sdk._native._py.router.state import FunctionRules, Route, Target
+
+__all__ = ["Router"]
+
+_BUFFER_BYTES = 256 * 1024  # of outputs a call; grows when one is larger
+_ROWS = 64  # counters a call
+_route = Struct("=QQQQIIII")  # struct gg_route
+_counts = Struct("=QQQQQ")  # struct gg_router_counts
+_pack_view = Struct("=QQQQQIBBxx").pack_into  # struct gg_frame
+_receive = lib.gg_router_receive
+_step = lib.gg_router_step
+_drain = lib.gg_router_drain
+
+
+class Router:
+    """
+    The step machine in C; see :class:`greengrass_sdk._native._py.router.machine.Router`.
+
+    Not thread-safe: one thread drives it.
+    """
+
+    def __init__(
+        self,
+        *,
+        work_items: int,
+        topic_payload_bytes: int,
+        invoke_payload_bytes: int,
+        strict: bool = False,
+        boot: bytes = bytes(8),
+        epoch: float = 0.0,
+    ) -> None:
+        self.topic_payload_bytes = topic_payload_bytes
+        self.invoke_payload_bytes = invoke_payload_bytes
+        self.strict = strict
+        self._tap = False
+        self._rules: dict[int, tuple[FunctionRules, bytes]] = {}
+        self._bounds: dict[int, tuple[int, int]] = {}
+        self._index: object = None  # keeps the memory that C matches in
+        self._routes: Sequence[Route] = ()
+        self._published = False
+        self._outputs: list[Output] = []
+        self._view = ffi.new("struct gg_frame *")
+        self._view_bytes = ffi.buffer(self._view)
+        self._used = ffi.new("size_t *")
+        self._buffer = ffi.new("uint8_t[]", _BUFFER_BYTES)
+        fields = {
+            "epoch": epoch,
+            "work_items": work_items,
+            "topic_payload_bytes": topic_payload_bytes,
+            "invoke_payload_bytes": invoke_payload_bytes,
+            "boot": boot,
+            "strict": strict,
+        }
+        options = ffi.new("struct gg_router_options *", fields)
+        made = ffi.new("struct gg_router **")
+        self._check("gg_router_new", lib.gg_router_new(options, made))
+        self._router: FFI.CData = ffi.gc(made[0], lib.gg_router_free)
+
+    @property
+    def work_items(self) -> tuple[int, int]:
+        """Work items now, and their limit."""
+        items, limit, *_ = self._count()
+        return items, limit
+
+    @property
+    def unrouted(self) -> int:
+        """Messages that no route matched, since the start."""
+        return self._count()[2]
+
+    @property
+    def tap(self) -> bool:
+        """Whether `Tapped` and every `Finished` are handed out; off unless somebody watches."""
+        return self._tap
+
+    @tap.setter
+    def tap(self, on: bool) -> None:
+        self._tap = on
+        lib.gg_router_tap(self._router, on)
+
+    # Topology: what exists and where messages go.
+
+    def define_function(self, endpoint: int, rules: FunctionRules, names: Sequence[bytes]) -> None:
+        """Add a function, known to callers by each of `names`, to its workers by the first."""
+        made = ffi.new("struct gg_rules *", rules._asdict())
+        name, *others = names
+        status = lib.gg_router_define_function(self._router, endpoint, made, name, len(name))
+        if status == lib.GG_EINVAL:
+            raise InvalidInputError(f"endpoint {endpoint} is in use or has no valid rules: {rules}")
+        self._check("gg_router_define_function", status)
+        self._rules[endpoint] = rules, name
+        for other in others:
+            status = lib.gg_router_name_function(self._router, endpoint, other, len(other))
+            self._check("gg_router_name_function", status)
+
+    def define_peer_target(self, endpoint: int, *, queue_items: int, queue_bytes: int) -> None:
+        """Add an endpoint whose messages go to the one peer that is attached to it."""
+        status = lib.gg_router_define_peer(self._router, endpoint, queue_items, queue_bytes)
+        if status == lib.GG_EINVAL:
+            raise InvalidInputError(f"endpoint {endpoint} is a function in use")
+        self._check("gg_router_define_peer", status)
+        self._rules.pop(endpoint, None)
+        self._bounds[endpoint] = queue_items, queue_bytes
+
+    def define_service(self, endpoint: int) -> None:
+        """Add an in-core endpoint: its messages are sent to peer 0."""
+        self.define_peer_target(endpoint, queue_items=0, queue_bytes=0)
+        self.attach(CORE, endpoint)
+
+    def install_routes(self, index: _abc.TopicIndex, routes: Sequence[Route]) -> None:
+        """
+        Replace the subscription table: `index` answers row numbers of `routes`.
+
+        Raises:
+            InvalidInputError: `index` is not the index in C.
+        """
+        if not isinstance(index, TopicIndex):
+            raise InvalidInputError(f"the router in C needs the index in C, not {type(index)}")
+        self._collect()  # what was decided by the older table names its rows
+        built = index.built()
+        text = bytearray()
+        rows = bytearray()
+        for route in routes:
+            name = route.id.encode()
+            dropped = [route.dropped.get(reason, 0) for reason in REASONS]
+            rows += _route.pack(route.delivered, *dropped, route.target, 0, len(text), len(name))
+            text += name
+        made = ffi.from_buffer("struct gg_route[]", rows)
+        status = lib.gg_router_install(
+            self._router, built.index, built.room, made, len(routes), bytes(text), len(text)
+        )
+        self._check("gg_router_install", status)
+        self._index = built
+        self._routes = routes
+
+    def target_state(self, endpoint: int) -> Target:
+        """Return a copy of the target's state (status, tests)."""
+        needed = self._used
+        size = 0
+        while True:
+            buffer = ffi.new("uint8_t[]", size)
+            status = lib.gg_router_snapshot(self._router, endpoint, buffer, size, needed)
+            if status != lib.GG_ENOSPC:
+                break
+            size = needed[0]
+        self._check("gg_router_snapshot", status, endpoint)
+        data = ffi.buffer(buffer, size)[:]
+        if endpoint in self._rules:
+            return read_function(data, endpoint, *self._rules[endpoint])
+        return read_peer_target(data, endpoint, self._bounds[endpoint])
+
+    def is_busy(self, peer: int) -> bool:
+        """Return whether a worker holds an item."""
+        return bool(lib.gg_router_is_busy(self._router, peer))
+
+    def stop(self) -> None:
+        """Refuse new invocations and ask for no more workers; what runs may still end."""
+        lib.gg_router_stop(self._router)
+
+    # Peers: who is connected.
+
+    def attach(self, peer: int, endpoint: int) -> None:
+        """Let a connected client speak for `endpoint`."""
+        status = lib.gg_router_attach(self._router, peer, endpoint)
+        self._check("gg_router_attach", status, endpoint)
+
+    def attach_worker(self, peer: int, endpoint: int, now: float) -> None:
+        """Let a new process work for the function `endpoint`; it gets items once it is ready."""
+        status = lib.gg_router_attach_worker(self._router, peer, endpoint, now)
+        if status == lib.GG_EINVAL:
+            if endpoint in self._rules:
+                raise InvalidInputError(f"peer {peer} is attached already")
+            raise InvalidInputError(f"endpoint {endpoint} is not a function")
+        self._check("gg_router_attach_worker", status, endpoint)
+
+    def worker_failed(self, endpoint: int, document: bytes, now: float) -> None:
+        """Say that no worker could be started: the item it was meant for ends Unhandled."""
+        size = len(document)
+        status = lib.gg_router_worker_failed(self._router, endpoint, document, size, now)
+        if status == lib.GG_EINVAL:
+            raise InvalidInputError(f"endpoint {endpoint} is not a function")
+        self._check("gg_router_worker_failed", status, endpoint)
+
+    def close(self, peer: int) -> None:
+        """Send nothing more to `peer`: its connection ended, how it ended is not known yet."""
+        lib.gg_router_close(self._router, peer)
+
+    def detach(self, peer: int, document: bytes, now: float) -> None:
+        """
+        Forget a peer whose last frame was received.
+
+        Args:
+            peer: A peer that was attached; unknown peers are ignored.
+            document: Error document for the item that ran, or for the import that never ended.
+            now: Monotonic seconds.
+        """
+        status = lib.gg_router_detach(self._router, peer, document, len(document), now)
+        self._check("gg_router_detach", status)
+
+    def cut(self, peer: int, reason: str, now: float) -> None:
+        """Cut off a peer whose transport found it breaking the contract: it `reason`."""
+        text = reason.encode("utf-8", "replace")
+        self._check("gg_router_cut", lib.gg_router_cut(self._router, peer, text, len(text), now))
+
+    def hold(self, peer: int, *, held: bool) -> None:
+        """Tell whether the transport towards `peer` is full; messages wait in bounds meanwhile."""
+        self._check("gg_router_hold", lib.gg_router_hold(self._router, peer, held))
+
+    # Frames in, outputs out.
+
+    def receive(self, peer: int, frame: Frame, now: float) -> None:
+        """
+        Take one frame of `peer`.  A frame that breaks the contract cuts the peer off.
+
+        Raises:
+            LocalProtocolError: The core itself broke the contract.
+        """
+        topic, context, payload = frame.topic, frame.context, frame.payload
+        context_at = len(topic)
+        payload_at = context_at + len(context)
+        end = payload_at + len(payload)
+        endpoint, kind = frame.endpoint, frame.kind
+        fields = frame.id, 0, context_at, payload_at, end, endpoint, kind, frame.flags
+        _pack_view(self._view_bytes, 0, *fields)
+        data = topic + context + payload if context else topic + payload
+        status = _receive(self._router, peer, data, self._view, now)
+        if kind == Kind.PUBLISH:
+            self._published = True
+        if status:
+            check_topic_size(topic)
+            self._check("gg_router_receive", status)
+
+    def step(self, now: float) -> list[Output]:
+        """Fire the deadlines that have come, and return all outputs since the last step."""
+        waiting = _step(self._router, now)
+        if waiting or self._published:
+            self._check("gg_router_step", min(waiting, 0))
+            self._collect()
+        outputs = self._outputs
+        self._outputs = []
+        return outputs
+
+    def next_deadline(self) -> float | None:
+        """Return the time at which `step` must be called at the latest, None for never."""
+        deadline = lib.gg_router_next_deadline(self._router)
+        return None if deadline == inf else deadline
+
+    def _collect(self) -> None:
+        """Take the outputs out of C, and bring the counters of the routes up to date."""
+        left = 1
+        while left:
+            left = _drain(self._router, self._buffer, len(self._buffer), self._used)
+            if left == lib.GG_ENOSPC:
+                self._buffer = ffi.new("uint8_t[]", self._used[0])
+            else:
+                data = ffi.buffer(self._buffer, self._used[0])[:]
+                read_outputs(data, self._routes, self._outputs)
+        if not self._published:
+            return
+        self._published = False
+        rows = ffi.new("struct gg_route[]", _ROWS)
+        while count := lib.gg_router_counted(self._router, rows, _ROWS):
+            data = ffi.buffer(rows, count * _route.size)[:]
+            for delivered, *dropped, _, row, _, _ in _route.iter_unpack(data):
+                route = self._routes[row]
+                route.delivered = delivered
+                counted = zip(REASONS, dropped, strict=True)
+                route.dropped.update((reason, number) for reason, number in counted if number)
+
+    def _count(self) -> tuple[int, ...]:
+        counts = ffi.new("struct gg_router_counts *")
+        lib.gg_router_counts(self._router, counts)
+        return _counts.unpack(ffi.buffer(counts)[:])
+
+    def _check(self, function: str, status: int, endpoint: int | None = None) -> None:
+        if status != lib.GG_OK:
+            self._fail(function, status, endpoint)
+
+    def _fail(self, function: str, status: int, endpoint: int | None) -> NoReturn:
+        if status == lib.GG_ECORE:
+            size = ffi.new("size_t *")
+            fault = lib.gg_router_fault(self._router, size)
+            raise LocalProtocolError(ffi.buffer(fault, size[0])[:].decode())
+        if status == lib.GG_ENOMEM:
+            raise MemoryError(function)
+        if status == lib.GG_EENDPOINT and endpoint is not None:
+            raise KeyError(endpoint)
+        raise _failure(function, status)
