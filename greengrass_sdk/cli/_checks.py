@@ -119,7 +119,11 @@ def native() -> Iterator[Check]:
         yield Check("native", OK, "the C extension is loaded")
     else:
         why = "asked for by GREENGRASS_SDK_NATIVE" if wanted == "python" else "not built or broken"
-        advice = "" if wanted == "python" else "with a compiler, install greengrass-core again"
+        advice = "with a compiler and Python's headers, install greengrass-core again"
+        if wanted == "python":
+            advice = ""
+        elif compiler and headers:
+            advice = "install greengrass-core again with `pip install -v`, which shows why"
         yield Check("native", WARN, f"pure Python ({why}): everything works, slower", advice)
     needed = _native.impl != "c" and wanted != "python"
     yield Check(

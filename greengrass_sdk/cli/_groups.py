@@ -28,6 +28,7 @@ __all__ = ["GROUP_FILE", "CodeOptions", "group_text", "load_target", "name_for"]
 
 GROUP_FILE = "group.toml"
 RESERVED = ("cloud", "GGShadowService")
+OPTIONS = {"handler": "--handler", "subject": "--subscribe:"}
 
 
 class CodeOptions(NamedTuple):
@@ -155,7 +156,21 @@ def _code_group(code: Path, options: CodeOptions) -> Group:
         )
     handler = options.handler or _clear_handler(code)
     text = group_text(name=name_for(code), code=code.name or ".", handler=handler, options=options)
-    return parse_group(text, base=code.absolute().parent, file=f"<group for {code.name}>")
+    try:
+        return parse_group(text, base=code.absolute().parent, file=f"<group for {code.name}>")
+    except ConfigError as error:
+        raise _as_typed(error) from error
+
+
+def _as_typed(error: ConfigError) -> Exception:
+    """Return what is wrong in a group that was made from options, told about the options."""
+    lines = []
+    for problem in error.problems:
+        option = OPTIONS.get((problem.key or "").rpartition(".")[2])
+        if option is None:
+            return error
+        lines.append(f"{option} {problem.message}")
+    return UsageError("\n".join(lines), prog="greengrass run")
 
 
 def _clear_handler(code: Path) -> str:

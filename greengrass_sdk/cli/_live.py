@@ -114,19 +114,25 @@ class LiveText:
 
     def _invocation(self, event: Event) -> tuple[str, str]:
         outcome = str(event["outcome"])
-        style = "green" if outcome == "ok" else "red"
+        if outcome == "ok":
+            ended = self._paint(outcome, "green")
+        else:  # "handled" alone reads like a success
+            ended = self._paint(f"failed ({outcome})", "red")
         who = f"{event['caller']} {self._arrow} {event['function']}"
         duration = event.get("duration_ms")
         took = "" if duration is None else f" in {duration:.1f} ms"
         subject = event.get("subject")
         what = "invoked" if subject is None else f"ran for {printable(subject)}"
-        return who, f"{what}: {self._paint(outcome, style)}{took}"
+        return who, f"{what}: {ended}{took}"
 
     def _function(self, event: Event) -> tuple[str, str]:
         state = str(event["state"])
         pid = f", pid {event['pid']}" if event.get("pid") else ""
-        reason = f": {printable(str(event['reason']))}" if event.get("reason") else ""
-        return str(event["function"]), f"{self._paint(state, 'magenta')}{pid}{reason}"
+        reason = str(event.get("reason") or "")
+        if state == "waiting":  # the line before said why; what is new is when it goes on
+            reason = reason.rpartition("; ")[2]
+        why = f": {printable(reason)}" if reason else ""
+        return str(event["function"]), f"{self._paint(state, 'magenta')}{pid}{why}"
 
     def _log(self, event: Event) -> tuple[str, str]:
         level = str(event["level"])

@@ -58,7 +58,7 @@ def encoded_payload(payload: bytes) -> dict[str, str]:
         return {"payload": base64.b64encode(payload).decode("ascii"), "encoding": "base64"}
 
 
-def parse_json_object(text: str, option: str) -> dict[str, Any]:
+def parse_json_object(text: str, option: str, *, prog: str) -> dict[str, Any]:
     """
     Return the JSON object that an option holds.
 
@@ -68,7 +68,7 @@ def parse_json_object(text: str, option: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise UsageError(f"{option} is not JSON: {error}") from error
+        raise UsageError(f"{option} is not JSON: {error}", prog=prog) from error
     if not isinstance(value, dict):
-        raise UsageError(f"{option} must be a JSON object, like '{{\"custom\": {{}}}}'")
+        raise UsageError(f"{option} must be a JSON object, like '{{\"custom\": {{}}}}'", prog=prog)
     return value

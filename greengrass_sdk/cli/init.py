@@ -158,7 +158,7 @@ def _zip_files(folder: Path, archive: Path, name: str) -> tuple[dict[str, str], 
     if not archive.is_file():
         raise ConfigError(f"{archive}: no such file; --zip takes the zip of a V1 function")
     handler, rivals = guess_handler(archive)
-    remark = "the code of this function, as it was uploaded to AWS Lambda"
+    remark = "the only function in the zip that looks like a handler"
     if rivals:
         remark = f"guessed; the zip also has {', '.join(rivals[:8])}"
     code = os.path.relpath(archive.absolute(), folder.absolute())
@@ -173,8 +173,8 @@ def _refuse_existing(folder: Path, files: dict[str, str]) -> None:
     existing = [str(folder / relative) for relative in files if (folder / relative).exists()]
     if existing:
         raise ConfigError(
-            f"{', '.join(existing)} exists already and is not overwritten; "
-            "name another folder or move it away"
+            f"{', '.join(existing)} {'exists' if len(existing) == 1 else 'exist'} already; "
+            "nothing is overwritten: name another folder, or move away what is there"
         )
 
 
@@ -183,7 +183,7 @@ def _say_next(output: Output, folder: str, name: str) -> None:
         "",
         "next:",
         f"  greengrass run {folder}",
-        f"  python -m pytest {folder}",
+        f"  python -m pytest {folder}   # pip install pytest",
         "and while it runs, in a second terminal:",
     ]
     if name == "hello":

@@ -7,8 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from greengrass_sdk.cli._output import Paint, printable
+from greengrass_sdk.cli._program import nearest
 from greengrass_sdk.cli._roots import add_root_option
 from greengrass_sdk.cli._tool import ask, encoded_payload, parse_json_object, read_payload
+from greengrass_sdk.errors import FunctionNotFoundError, GreengrassError
 
 if TYPE_CHECKING:
     import argparse
@@ -49,18 +51,18 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     """Invoke, and print the result or what went wrong."""
     context = b""
     if args.client_context is not None:
-        parse_json_object(args.client_context, "--client-context")
+        parse_json_object(args.client_context, "--client-context", prog="greengrass invoke")
         context = args.client_context.encode()
-    answer = ask(
-        args.root,
-        "invoke",
-        {
-            "function": args.function,
-            "payload": read_payload(args.payload),
-            "client_context": context,
-            "event": args.event,
-        },
-    )
+    fields = {
+        "function": args.function,
+        "payload": read_payload(args.payload),
+        "client_context": context,
+        "event": args.event,
+    }
+    try:
+        answer = ask(args.root, "invoke", fields)
+    except FunctionNotFoundError as error:
+        raise FunctionNotFoundError(f"{error}{_instead(args)}") from error
     outcome, payload = answer["outcome"], bytes(answer["payload"])
     failed = outcome in ERROR_CODES
     message = _error_message(args.function, outcome, payload) if failed else ""
@@ -82,6 +84,15 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     return FUNCTION_FAILED if failed else 0
 
 
+def _instead(args: argparse.Namespace) -> str:
+    """Return which function may be meant, or which there are."""
+    try:
+        names = [str(one["name"]) for one in ask(args.root, "status")["functions"]]
+    except GreengrassError:
+        return ""
+    return nearest(args.function, names) or f"; it has: {', '.join(names) or 'no functions'}"
+
+
 def _print_result(
     args: argparse.Namespace, output: Output, payload: bytes, request_id: str
 ) -> None:
@@ -96,7 +107,7 @@ def _error_message(function: str, outcome: str, payload: bytes) -> str:
     if document is None:
         text = printable(payload.decode("utf-8", "replace")) or "it gave no reason"
         return f"function {function!r} failed ({outcome}): {text}"
-    kind = printable(str(document.get("errorType") or ""))
+    kind = "" if outcome == "timeout" else printable(str(document.get("errorType") or ""))
     text = printable(str(document.get("errorMessage") or ""))
     what = ": ".join(part for part in (kind, text) if part) or "it gave no reason"
     verb = "raised" if outcome == "handled" and kind else f"failed ({outcome}):"

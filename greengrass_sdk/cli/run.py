@@ -32,7 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "unless the group names one. Ctrl-C stops it, a second Ctrl-C at once."
     )
     parser.add_argument("path", metavar="PATH", help="a folder, a group file, or a V1 zip")
-    parser.add_argument("--handler", metavar="MODULE.FUNCTION", help="for a zip: its handler")
+    parser.add_argument(
+        "--handler",
+        metavar="MODULE.FUNCTION",
+        help="for a zip: its handler (default: the one found)",
+    )
     parser.add_argument(
         "--on-demand", action="store_true", help="for a zip: start workers by need, not one pinned"
     )
@@ -67,6 +71,9 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     if output.json:  # the text view shows them, because the core logs them
         for warning in group.warnings:
             output.warning(warning)
+    if path.suffix == ".zip" and args.handler is None:
+        [function] = group.functions.values()
+        output.note(f"handler {function.handler}, found in {path.name}; --handler names another")
     root = Path(args.root).absolute() if args.root else run_root(path)
     asyncio.run(_run(group, root, args, output))
     return 0

@@ -31,6 +31,8 @@ DOCUMENT_KEYS = (
     "clients",
     "subscriptions",
 )
+NATIVE = {"c": "C extension", "python": "pure Python"}
+FAILURES = {"handled": "handled", "unhandled": "unhandled", "timeouts": "timed out"}
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -62,7 +64,8 @@ def _print_head(output: Output, status: dict[str, Any]) -> None:
     items = status["work_items"]
     name = output.paint(str(status["group"]), "bold")
     output.text(f"{name} (core {status['core']}), up {duration_text(status['uptime_s'])}")
-    output.text(f"  pid      {status['pid']}, version {status['version']}, {status['native']} path")
+    native = NATIVE.get(status["native"], status["native"])
+    output.text(f"  pid      {status['pid']}, version {status['version']}, {native}")
     output.text(f"  root     {status['root']}")
     output.text(f"  work     {items['used']} of {items['limit']} items")
     zygotes = ", ".join(f"{one['pid']} ({one['python']})" for one in status["zygotes"])
@@ -86,7 +89,7 @@ def _function_row(one: dict[str, Any]) -> list[str]:
     pids = ", ".join(str(worker["pid"]) for worker in one["workers"] if worker.get("pid"))
     kind = "pinned" if one["pinned"] else "on demand"
     counts = [str(one[key]) for key in ("waiting", "running", "ok")]
-    failed = [f"{one[key]} {key}" for key in ("handled", "unhandled", "timeouts") if one[key]]
+    failed = [f"{one[key]} {text}" for key, text in FAILURES.items() if one[key]]
     row = [one["name"], kind, one["state"], pids or "-", *counts]
     return [*row, ", ".join(failed) or "0", str(one["restarts"])]
 

@@ -41,6 +41,15 @@ def test_the_pure_path_is_a_warning_only(monkeypatch):
     assert (found.state, found.advice != "") == (WARN, True)
 
 
+def test_a_build_that_failed_is_repeated_with_its_reason(monkeypatch):
+    monkeypatch.setattr("greengrass_sdk._native.impl", "python")
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("pathlib.Path.exists", lambda _path: True)
+    monkeypatch.delenv("GREENGRASS_SDK_NATIVE", raising=False)
+
+    assert "pip install -v" in by_name(_checks.native())["native"].advice
+
+
 def test_a_missing_compiler_matters_only_while_the_extension_is_missing(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _name: None)
     monkeypatch.delenv("GREENGRASS_SDK_NATIVE", raising=False)

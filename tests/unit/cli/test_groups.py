@@ -124,6 +124,19 @@ def test_a_zip_without_a_handler_asks_for_one(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"handler": "handler"}, "^--handler must be MODULE.FUNCTION"),
+        ({"subscribe": ["a/#/b"]}, "^--subscribe: topic filter 'a/#/b' has '#'"),
+    ],
+    ids=["handler", "subscribe"],
+)
+def test_what_is_wrong_in_an_option_is_told_about_the_option(project, given, text):
+    with pytest.raises(UsageError, match=text):
+        load_target(project / "code", options(**{"handler": "hello.function_handler", **given}))
+
+
+@pytest.mark.parametrize(
     ("file", "name"),
     [
         ("hello.zip", "hello"),

@@ -77,7 +77,7 @@ def test_nothing_is_overwritten(run, tmp_path):
     code, _out, err = run("init", tmp_path)
 
     assert code == 3
-    assert err.startswith(f"error: {tmp_path / 'hello' / 'hello.py'} exists already")
+    assert err.startswith(f"error: {tmp_path / 'hello' / 'hello.py'} exists already; ")
     assert files(tmp_path) == ["hello/hello.py"]
 
 

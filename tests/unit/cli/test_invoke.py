@@ -42,6 +42,15 @@ def test_the_client_context_is_handed_on_as_written(core, run):
     assert core.asked[0][2]["client_context"] == b'{"custom": {"k":1}}'
 
 
+def test_an_unknown_function_is_an_error_of_its_own_that_names_the_nearest_or_all(core, run):
+    core.answers["invoke"] = FunctionNotFoundError("no function 'climat' in this group")
+    core.answers["status"] = {"functions": [{"name": "climate"}, {"name": "door"}]}
+
+    error = "error: no function 'climat' in this group; did you mean 'climate'?\n"
+    assert run("invoke", "climat") == (20, "", error)
+    assert run("invoke", "x")[2].endswith("; it has: climate, door\n")
+
+
 @pytest.mark.parametrize("context", ["{", "[]", "text"])
 def test_a_client_context_that_is_no_object_is_refused(core, run, context):
     code, _out, err = run("invoke", "hello", "--client-context", context)
@@ -120,9 +129,3 @@ def test_an_event_is_accepted_with_its_request_id(core, run):
     core.answers["invoke"] = answer(payload=b"")
 
     assert run("invoke", "hello", "--event") == (0, "accepted, request r-1\n", "")
-
-
-def test_an_unknown_function_is_an_error_of_its_own(core, run):
-    core.answers["invoke"] = FunctionNotFoundError("function 'helo' is not in the group")
-
-    assert run("invoke", "helo") == (20, "", "error: function 'helo' is not in the group\n")

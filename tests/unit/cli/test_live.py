@@ -104,7 +104,7 @@ def test_a_handler_that_a_message_started_shows_only_if_it_went_wrong():
     assert view.render(event) == ""
     assert (
         text_of({**event, "outcome": "handled"})
-        == "cloud → hello     ran for a/b: handled in 1.3 ms"
+        == "cloud → hello     ran for a/b: failed (handled) in 1.3 ms"
     )
 
 
@@ -118,6 +118,18 @@ def test_a_function_shows_its_state_pid_and_reason():
         "reason": "exit status 1",
     }
     assert text_of(event) == "hello             ended, pid 12: exit status 1"
+
+
+def test_a_function_that_waits_says_only_when_it_starts_again():
+    event = {
+        "event": "function",
+        "at_ms": AT_MS,
+        "function": "hello",
+        "state": "waiting",
+        "pid": None,
+        "reason": "the worker exited with code 3; next start in 2 s",
+    }
+    assert text_of(event) == "hello             waiting: next start in 2 s"
 
 
 def test_the_lines_of_a_traceback_stay_together():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zipfile
 
 import pytest
 
@@ -88,6 +89,16 @@ def test_people_see_messages_on_standard_output_and_remarks_on_standard_error(ru
     assert code == 0
     assert out.split(maxsplit=1)[1].split() == ["hello", "→", "cloud", "hello/world", "Hello!"]
     assert err.endswith("Ctrl-C stops it\n")
+
+
+def test_a_handler_that_was_found_in_a_zip_is_named(run, tmp_path):
+    path = tmp_path / "hello.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("app.py", "def handler(event, context): pass\n")
+    root = ("--root", tmp_path / "root", "--for", "0")
+
+    assert "handler app.handler, found in hello.zip;" in run("run", path, *root)[2]
+    assert "found in" not in run("run", path, "--handler", "app.handler", *root)[2]
 
 
 def test_functions_run_as_whoever_started_it(run, project, cores):

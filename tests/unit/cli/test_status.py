@@ -71,7 +71,7 @@ def test_the_head_says_which_core_this_is(run):
     assert code == 0
     assert out.splitlines()[:5] == [
         "greenhouse (core greenhouse-core), up 1 min 15 s",
-        "  pid      41, version 0.1.0, c path",
+        "  pid      41, version 0.1.0, C extension",
         "  root     /p/.greengrass",
         "  work     1 of 1024 items",
         "  zygotes  42 (python3.11)",

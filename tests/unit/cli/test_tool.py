@@ -74,8 +74,9 @@ def test_text_stays_text_and_the_rest_becomes_base64():
 
 
 def test_an_option_that_takes_an_object_says_what_it_got():
-    assert parse_json_object('{"a": 1}', "--x") == {"a": 1}
-    with pytest.raises(UsageError, match="--x is not JSON"):
-        parse_json_object("{", "--x")
+    assert parse_json_object('{"a": 1}', "--x", prog="greengrass x") == {"a": 1}
+    with pytest.raises(UsageError, match="--x is not JSON") as caught:
+        parse_json_object("{", "--x", prog="greengrass x")
+    assert caught.value.prog == "greengrass x"
     with pytest.raises(UsageError, match="--x must be a JSON object"):
-        parse_json_object("[]", "--x")
+        parse_json_object("[]", "--x", prog="greengrass x")
