@@ -42,7 +42,6 @@ __all__ = [
 _HELLO_S = 10.0
 _NAME_CHARS = frozenset("-_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _START = "start one with `greengrass run FOLDER`"
-_TEST = "a test does without one: use the fixture `greengrass` of greengrass_sdk.testing"
 
 
 def running_dir() -> Path:
@@ -132,7 +131,7 @@ def find_core(root: str | os.PathLike[str] | None = None) -> Path:
     if len(cores) == 1:
         return cores[0][1]
     if not cores:
-        raise CoreUnavailableError(f"no core of yours is running; {_START}; {_TEST}")
+        raise CoreUnavailableError(f"no core of yours is running; {_START}")
     roots = "\n".join(f"  {root} (pid {pid})" for pid, root in cores)
     raise CoreUnavailableError(
         f"{len(cores)} cores are running; say which one is meant by its root or by"
@@ -221,7 +220,7 @@ def _open_socket(root: Path, written: Path) -> socket.socket:
     except OSError as error:
         sock.close()
         raise CoreUnavailableError(
-            f"no core is running at {root} ({error.strerror}); {_START}; {_TEST}"
+            f"no core is running at {root} ({error.strerror}); {_START}"
         ) from error
     return sock
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from greengrass_sdk._native import Kind
 from greengrass_sdk.client.connect import connect_tool
+from greengrass_sdk.client.payloads import check_size
 from greengrass_sdk.errors import RemoteProtocolError
 from greengrass_sdk.wire import control
 
@@ -44,10 +45,12 @@ class ToolConnection:
 
         Raises:
             GreengrassError: The core refused; the class tells why.
+            LimitExceededError: The payload is too large; the core would end the connection.
             RequestTimeoutError: No answer in time.
         """
         if timeout_s is None and op != "invoke":
             timeout_s = _ANSWER_S
+        self._check_size(op, fields)
         payload = control.encode({"op": op, **fields})
         answer = self._session.channel.call(Kind.CONTROL, payload=payload, timeout_s=timeout_s)
         if answer.kind != Kind.CONTROL:
@@ -55,6 +58,15 @@ class ToolConnection:
                 f"the core answered {op!r} with a frame of kind {answer.kind}"
             )
         return control.parse_answer(control.decode(answer.payload))
+
+    def _check_size(self, op: str, fields: dict[str, Any]) -> None:
+        size = len(fields.get("payload", b""))
+        if op == "invoke":
+            limit, what = self._session.invoke_payload_bytes, f"function {fields['function']!r}"
+            check_size(size, limit, f"payload for {what}", "invoke_payload_bytes")
+        elif op == "publish":
+            limit, what = self._session.topic_payload_bytes, f"topic {fields['topic']!r}"
+            check_size(size, limit, f"message for {what}", "topic_payload_bytes")
 
     def close(self) -> None:
         """End the connection."""

@@ -8,7 +8,7 @@ from fake_core import ListeningCore, answered, echo
 
 from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk.client.tools import CoreTools, ToolConnection
-from greengrass_sdk.errors import FunctionNotFoundError, RemoteProtocolError
+from greengrass_sdk.errors import FunctionNotFoundError, LimitExceededError, RemoteProtocolError
 from greengrass_sdk.wire import control
 
 
@@ -42,6 +42,21 @@ def listening(tmp_path):
 def test_a_request_is_a_map_and_so_is_its_answer(listening, ask, asked):
     with CoreTools(listening.root) as tools:
         assert {"asked": asked} == ask(tools)
+
+
+@pytest.mark.parametrize(
+    ("ask", "text"),
+    [
+        (lambda tools: tools.publish("t", bytes(131073)), "message for topic 't' has 131073 bytes"),
+        (lambda tools: tools.invoke("f", bytes(6291457)), "payload for function 'f' has 6291457"),
+    ],
+    ids=["publish", "invoke"],
+)
+def test_a_payload_that_is_too_large_is_not_sent(listening, ask, text):
+    with CoreTools(listening.root) as tools:
+        with pytest.raises(LimitExceededError, match=text):
+            ask(tools)
+        assert {"asked": {"op": "status"}} == tools.status()
 
 
 def test_stop_asks_for_the_end(listening):
