@@ -177,7 +177,8 @@ class Core:
             logs.system.catch_crashes()
             if os.environ.get("GREENGRASS_DEBUGGABLE") != "1":
                 set_dumpable(False)
-        for warning in self.group.warnings:
+        configured = () if self.config is None else self.config.warnings
+        for warning in (*self.group.warnings, *configured):
             log.warning("%s", warning)
         return logs
 

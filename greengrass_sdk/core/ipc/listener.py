@@ -152,7 +152,10 @@ class Listener:
             raise _not_allowed(f"the token is not the one of client {client.name!r}")
         if client.name in self.connected:
             holder = self.connected[client.name].pid
-            raise _not_allowed(f"client {client.name!r} is connected already (pid {holder})")
+            raise _not_allowed(
+                f"client {client.name!r} is connected already (pid {holder}); a name is for one"
+                " connection at a time: close that one, or declare another [clients.NAME]"
+            )
         self.connected[client.name] = peer
         return client.endpoint, client.address
 

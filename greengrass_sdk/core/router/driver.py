@@ -248,8 +248,7 @@ class RouterDriver:
         if transport is not None:
             transport.close()
         if connection is not None:
-            log.warning("peer %d was cut off: it %s", output.peer, output.reason)
-            connection.cut(output.reason)
+            connection.cut(output.reason)  # which reports it, with the name of the peer
 
     def _frames(self, transport: Transport, frames: list[Frame]) -> None:
         now = self._loop.time()

@@ -172,7 +172,7 @@ class Transport:
         except FrameError as error:
             self._on_frames(self, error.frames)
             if not self._closed:
-                self._on_broken(self, error.reason)
+                self._on_broken(self, f"sent bytes that are no frame: {error.reason}")
             return False
         if frames:
             self._on_frames(self, frames)

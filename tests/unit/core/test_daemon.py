@@ -113,6 +113,20 @@ def test_config_json_wins_over_the_group_file(folder):
     asyncio.run(scenario())
 
 
+def test_the_warnings_of_config_json_are_logged(folder):
+    async def scenario():
+        layout = Layout(folder / "root")
+        layout.create()
+        layout.config_file.write_text('{"runtime": {"maxWorkItemCout": 7}}')
+        running = core(folder, config=load_config(layout.config_file))
+        await running.start()
+        await running.stop()
+        log = (layout.system_log_dir / "runtime.log").read_text()
+        assert "runtime.maxWorkItemCout: unknown key; did you mean 'maxWorkItemCount'?" in log
+
+    asyncio.run(scenario())
+
+
 def test_a_start_leaves_the_processs_open_files_as_they_were(folder):
     async def scenario():
         running = core(folder)
