@@ -5,7 +5,13 @@ from __future__ import annotations
 
 from io import BytesIO
 
-from greengrass_sdk.client.v1 import GreengrassError, Work, split_function_arn
+from greengrass_sdk.client.v1 import (
+    SECRETS_ARN,
+    SHADOW_ARN,
+    GreengrassError,
+    Work,
+    split_function_arn,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,21 +106,24 @@ class Client:
                 return {"Payload": b"", "FunctionError": ""}
             result, failure = self._work.result(function_arn, invocation_id)
         except GreengrassError as error:
-            raise failed(error) from error
+            raise failed(error, _UNSERVED.get(function_arn, "")) from error
         return {"Payload": result if failure else StreamingBody(result), "FunctionError": failure}
 
 
-def failed(error: GreengrassError) -> InvocationException:
+def failed(error: GreengrassError, unserved: str = "") -> InvocationException:
     """Return an error of the core as V1 raised it, which is still that error, too."""
+    unknown = error.code == "FunctionNotFound"
+    note = f"; this version does not serve {unserved}" if unserved and unknown else ""
     kind = type(error)
     if kind not in _kinds:
         _kinds[kind] = type(kind.__name__, (InvocationException, kind), {"__module__": __name__})
-    exception: InvocationException = _kinds[kind](f"Failed to invoke function due to {error}")
+    exception: InvocationException = _kinds[kind](f"Failed to invoke function due to {error}{note}")
     vars(exception).update({**vars(error), "message": str(exception)})
     return exception
 
 
 _kinds: dict[type, Any] = {}
+_UNSERVED = {SHADOW_ARN: "shadows", SECRETS_ARN: "secrets"}
 
 
 def _checked_context(context: Any) -> str:
