@@ -43,7 +43,7 @@ __all__ = ["Zygote", "main"]
 
 # Without a request before the next spare is forked: the worker that just started comes first, but
 # each of several that start in a row is to find one.
-_QUIET_MS = 2
+_QUIET_MS = 3
 _LAST_EXITS_S = 2.0  # killed workers are gone in milliseconds; one in a stuck system call is not
 
 
