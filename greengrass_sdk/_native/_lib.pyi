@@ -37,8 +37,8 @@ class _Lib:
     GG_WANT_DATA: int
     GG_WANT_ROOM: int
     GG_WANT_SOCKET: int
-    GG_WORKER: int
-    GG_CORE: int
+    GG_SIDE_WORKER: int
+    GG_SIDE_CORE: int
     GG_FRAME_HEADER: int
     GG_MAX_TOPIC: int
     GG_MAX_CONTEXT: int

@@ -48,7 +48,7 @@ _BATCH_BYTES = 262144
 _READ_BYTES = 65536
 _FDS_BYTES = socket.CMSG_SPACE(4 * 4)
 _RECEIVE = (_READ_BYTES, _FDS_BYTES, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
-_view = Struct("=QIIIIIIIBBxx")  # struct gg_view
+_view = Struct("=QIIIIIIIBBxx")  # struct gg_port_view
 _int = Struct("=i")
 _OK = lib.GG_OK
 _AGAIN = lib.GG_AGAIN
@@ -218,7 +218,7 @@ class Port:
         size = ffi.new("uint32_t *")
         data = lib.gg_port_data(self.handle, size)
         self.memory = ffi.buffer(data, size[0])
-        self._views = ffi.new("struct gg_view[]", _BATCH)
+        self._views = ffi.new("struct gg_port_view[]", _BATCH)
         self._view_bytes = memoryview(ffi.buffer(self._views))
         self._receive_arguments = (self.handle, self._views, _BATCH, _BATCH_BYTES, 0, 0)
         self._inflow = _Inflow()

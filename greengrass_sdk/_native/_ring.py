@@ -139,8 +139,8 @@ class RingLink:
         want, need = _DATA, 0
         if events & select.POLLOUT:
             want |= _ROOM
-            outgoing = self.outgoing
-            need = outgoing[0].size if outgoing else 0
+            head = self._first_outgoing()
+            need = 0 if head is None else head.size
         deadline = FOREVER
         if timeout_s is not None:
             deadline = min(monotonic_ns() + int(max(timeout_s, 0.0) * 1e9), FOREVER)
@@ -158,13 +158,18 @@ class RingLink:
             OSError: The peer is gone.
         """
         outgoing = self.outgoing
-        while outgoing:
-            head = outgoing[0]
+        while (head := self._first_outgoing()) is not None:
             if not head.done and self.port.send(head) == _AGAIN:
                 return False
             if head.done and outgoing and outgoing[0] is head:
                 outgoing.popleft()
         return True
+
+    def _first_outgoing(self) -> OutgoingFrame | None:
+        try:
+            return self.outgoing[0]
+        except IndexError:  # asked instead of looked: a signal handler may empty it in between
+            return None
 
     def read(self) -> deque[Frame]:
         """Take what has arrived; see :meth:`greengrass_sdk._native._py.link.Link.read`."""
@@ -262,7 +267,7 @@ class RingChannel(StreamChannel):
         port = Port(
             sock,
             segment_fd,
-            side=lib.GG_WORKER,
+            side=lib.GG_SIDE_WORKER,
             event=event_fd,
             max_frame=max_frame,
             spin_ns=spin_ns,

@@ -98,8 +98,8 @@ static inline void lane_attach(const struct lane *lane, struct gg_port *port,
     struct gg_segment segment;
 
     MUST(gg_segment_attach(&segment, lane->fd) == GG_OK);
-    MUST(gg_port_init(port, &segment, GG_WORKER, lane->event, lane->sockets[1],
-                      spin_ns) == GG_OK);
+    MUST(gg_port_init(port, &segment, GG_SIDE_WORKER, lane->event,
+                      lane->sockets[1], spin_ns) == GG_OK);
 }
 
 static inline int compare_times(const void *left, const void *right)

@@ -12,7 +12,7 @@ static uint8_t payload[MOST];
 
 static void drain(struct gg_port *port)
 {
-    struct gg_view views[64];
+    struct gg_port_view views[64];
 
     while (gg_port_receive_batch(port, views, 64, UINT32_MAX, 0, 0) > 0)
         gg_port_release(port);
@@ -36,7 +36,7 @@ void bench_publish(void)
     struct lane lane;
 
     lane_open(&lane, &segment, CAPACITY);
-    MUST(gg_port_init(&core, &segment, GG_CORE, -1, -1, 0) == GG_OK);
+    MUST(gg_port_init(&core, &segment, GG_SIDE_CORE, -1, -1, 0) == GG_OK);
     lane_attach(&lane, &worker, 0);
     for (int round = 0; round < ROUNDS; round++) {
         int64_t begun = gg_clock();
@@ -92,7 +92,7 @@ static void router_sleep(struct router *router, const uint32_t want[2])
 
 /* Copy one frame, its header and topic once, as the router must. */
 static void router_put(struct router *router, int to,
-                       const struct gg_view *view, const uint8_t *data)
+                       const struct gg_port_view *view, const uint8_t *data)
 {
     uint32_t want[2] = {0, 0};
     uint8_t subject[GG_MAX_TOPIC];
@@ -118,7 +118,7 @@ static void router_put(struct router *router, int to,
 static int router_forward(struct router *router, int from)
 {
     struct gg_port *port = &router->ports[from];
-    struct gg_view views[64];
+    struct gg_port_view views[64];
     uint32_t size = 0;
     int count =
         gg_port_receive_batch(port, views, 64, CAPACITY / 4, 0, 0);
@@ -160,7 +160,7 @@ static pid_t router_start(struct lane lanes[2], int cpu)
             struct epoll_event event = {.events = EPOLLIN | EPOLLET};
 
             MUST(gg_segment_attach(&segments[i], lanes[i].fd) == GG_OK);
-            MUST(gg_port_init(&router.ports[i], &segments[i], GG_CORE, -1,
+            MUST(gg_port_init(&router.ports[i], &segments[i], GG_SIDE_CORE, -1,
                               lanes[i].sockets[0], 0) == GG_OK);
             MUST(epoll_ctl(router.watcher, EPOLL_CTL_ADD, lanes[i].event,
                            &event) == 0);
@@ -175,7 +175,7 @@ static pid_t router_start(struct lane lanes[2], int cpu)
 static void consume(const struct lane *lane, uint64_t count)
 {
     static volatile uint8_t sink;
-    struct gg_view views[64];
+    struct gg_port_view views[64];
     struct gg_port port;
     uint64_t got = 0;
     uint32_t size = 0;
@@ -239,7 +239,7 @@ void bench_relay(void)
 static void serve(const struct lane *lane, int64_t spin_ns)
 {
     struct gg_port port;
-    struct gg_view view;
+    struct gg_port_view view;
     uint32_t size = 0;
 
     lane_attach(lane, &port, spin_ns);
@@ -259,7 +259,7 @@ static void serve(const struct lane *lane, int64_t spin_ns)
 
 static int64_t round_trip(struct gg_port *port, uint64_t id, int spin)
 {
-    struct gg_view view;
+    struct gg_port_view view;
     int64_t begun = gg_clock();
     int found;
 

@@ -63,7 +63,8 @@ static void begin(void)
         require(gg_segment_create(&segment, CAPACITY, CAPACITY, &fd) == GG_OK);
         control = segment.control;
         up = segment.up;
-        require(gg_port_init(&port, &segment, GG_CORE, -1, -1, 0) == GG_OK);
+        require(gg_port_init(&port, &segment, GG_SIDE_CORE, -1, -1, 0) ==
+                GG_OK);
         fresh = port;
     }
     port = fresh;
@@ -80,12 +81,12 @@ static int is_fine(int status)
 
 static void receive_all(void)
 {
-    struct gg_view views[BATCH];
+    struct gg_port_view views[BATCH];
     int count = gg_port_receive_batch(&port, views, BATCH, 60000, 0, 0);
 
     require(is_fine(count));
     for (int i = 0; i < count; i++) {
-        const struct gg_view *view = &views[i];
+        const struct gg_port_view *view = &views[i];
 
         require(view->topic <= view->context);
         require(view->context <= view->payload && view->payload <= view->end);

@@ -21,8 +21,9 @@ enum { LOOKS_A_CLOCK = 16 }; /* while spinning; a pause is 5 to 50 ns */
 /* Cannot fail: the capacities were checked when the segment was mapped. */
 static int init_rings(struct gg_port *port, struct gg_control *control)
 {
-    struct gg_ring *up = port->side == GG_WORKER ? &port->out : &port->in;
-    struct gg_ring *down = port->side == GG_WORKER ? &port->in : &port->out;
+    int is_worker = port->side == GG_SIDE_WORKER;
+    struct gg_ring *up = is_worker ? &port->out : &port->in;
+    struct gg_ring *down = is_worker ? &port->in : &port->out;
     int status = gg_ring_init(up, &control->up, port->segment.up,
                               port->segment.up_capacity);
 
@@ -59,8 +60,8 @@ int gg_port_init(struct gg_port *port, struct gg_segment *segment,
     port->side = side;
     port->event = event;
     port->socket = socket;
-    port->mine = side == GG_WORKER ? &control->worker : &control->core;
-    port->theirs = side == GG_WORKER ? &control->core : &control->worker;
+    port->mine = side == GG_SIDE_WORKER ? &control->worker : &control->core;
+    port->theirs = side == GG_SIDE_WORKER ? &control->core : &control->worker;
     gg_spin_init(&port->spin, spin_ns);
     (void)pthread_mutex_init(&port->sending, NULL);
     return init_rings(port, control);
@@ -103,7 +104,7 @@ static void leave(struct gg_port *port)
 static void wake_own(struct gg_port *port)
 {
     (void)gg_swap_seq(&port->mine->word, 0);
-    if (port->side == GG_WORKER)
+    if (port->side == GG_SIDE_WORKER)
         gg_futex_wake(&port->mine->word);
 }
 
@@ -147,7 +148,7 @@ static void offer(struct gg_port *port, uint32_t offered)
 
     if (want == 0)
         return;
-    if (port->side == GG_WORKER) {
+    if (port->side == GG_SIDE_WORKER) {
         gg_event_ring(port->event);
         return;
     }
@@ -317,7 +318,7 @@ static int send_parts(struct gg_port *port, const struct frame_parts *frame,
         uint32_t need = frame->is_bulk ? UINT32_MAX : frame->header.length;
         int status = try_send(port, frame);
 
-        if (status != GG_AGAIN || deadline == 0 || port->side == GG_CORE)
+        if (status != GG_AGAIN || deadline == 0 || port->side == GG_SIDE_CORE)
             return status;
         status =
             gg_port_wait(port, GG_WANT_ROOM, need, alarms, deadline, 0);
@@ -340,7 +341,8 @@ static int send_bulk(struct gg_port *port, struct frame_parts *frame,
     if (status != GG_OK)
         return status;
     /* A memfd is not cheap: make none that would only be thrown away. */
-    if (!has_room(port, UINT32_MAX) && (deadline == 0 || port->side == GG_CORE))
+    if (!has_room(port, UINT32_MAX) &&
+        (deadline == 0 || port->side == GG_SIDE_CORE))
         status = GG_AGAIN;
     leave(port);
     if (status == GG_OK)
@@ -482,7 +484,7 @@ static int read_frame(struct gg_port *port, struct gg_header *header,
     return GG_OK;
 }
 
-static int read_batch(struct gg_port *port, struct gg_view *views,
+static int read_batch(struct gg_port *port, struct gg_port_view *views,
                       uint32_t capacity, uint32_t max_bytes)
 {
     uint32_t count = 0;
@@ -493,7 +495,7 @@ static int read_batch(struct gg_port *port, struct gg_view *views,
         /* A frame that is too much for the batch is read the next time. */
         struct gg_ring before = port->in;
         uint32_t bulk_batch = port->bulk_batch;
-        struct gg_view *view = &views[count];
+        struct gg_port_view *view = &views[count];
         struct gg_reference reference;
         struct gg_header header;
         const uint8_t *at = NULL;
@@ -527,7 +529,7 @@ static int read_batch(struct gg_port *port, struct gg_view *views,
     return count > 0 ? (int)count : status;
 }
 
-int gg_port_receive_batch(struct gg_port *port, struct gg_view *views,
+int gg_port_receive_batch(struct gg_port *port, struct gg_port_view *views,
                           uint32_t capacity, uint32_t max_bytes,
                           int64_t deadline, int spin)
 {
@@ -543,7 +545,7 @@ int gg_port_receive_batch(struct gg_port *port, struct gg_view *views,
         if (status > 0)
             return status;
         end_receiving(port);
-        if (status != GG_AGAIN || deadline == 0 || port->side == GG_CORE)
+        if (status != GG_AGAIN || deadline == 0 || port->side == GG_SIDE_CORE)
             return status;
         status =
             gg_port_wait(port, GG_WANT_DATA, 0, alarms, deadline, spin);
@@ -746,7 +748,7 @@ int gg_port_wait(struct gg_port *port, uint32_t want, uint32_t need,
 
     if (status != GG_OK)
         return status;
-    if (port->side == GG_CORE ||
+    if (port->side == GG_SIDE_CORE ||
         (want & (GG_WANT_DATA | GG_WANT_ROOM)) != want || want == 0)
         status = GG_EINVAL;
     else if (spin && (want & GG_WANT_DATA) != 0 &&

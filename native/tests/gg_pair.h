@@ -29,10 +29,10 @@ static inline void gg_pair_open(struct gg_pair *pair, uint32_t capacity)
                             pair->sockets));
     CHECK_INT(GG_OK, gg_event_create(&pair->event));
     CHECK_INT(GG_OK, gg_segment_create(&segment, capacity, capacity, &fd));
-    CHECK_INT(GG_OK, gg_port_init(&pair->core, &segment, GG_CORE, -1,
+    CHECK_INT(GG_OK, gg_port_init(&pair->core, &segment, GG_SIDE_CORE, -1,
                                   pair->sockets[0], 0));
     CHECK_INT(GG_OK, gg_segment_attach(&segment, fd));
-    CHECK_INT(GG_OK, gg_port_init(&pair->worker, &segment, GG_WORKER,
+    CHECK_INT(GG_OK, gg_port_init(&pair->worker, &segment, GG_SIDE_WORKER,
                                   pair->event, pair->sockets[1], 0));
     CHECK_INT(0, close(fd));
 }
@@ -51,7 +51,7 @@ static inline int gg_pair_send(struct gg_port *port, uint64_t id,
                                const void *payload, uint32_t size,
                                int64_t deadline)
 {
-    uint8_t kind = port->side == GG_CORE ? GG_MESSAGE : GG_PUBLISH;
+    uint8_t kind = port->side == GG_SIDE_CORE ? GG_MESSAGE : GG_PUBLISH;
 
     return gg_port_send(port, kind, 0, 7, id, "a/b", 3, "ctx", 3, payload, size,
                         deadline);

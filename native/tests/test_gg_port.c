@@ -18,7 +18,7 @@ static int64_t in_ms(int64_t ms)
     return gg_clock() + ms * MS;
 }
 
-static int get_batch(struct gg_port *port, struct gg_view *views,
+static int get_batch(struct gg_port *port, struct gg_port_view *views,
                      uint32_t capacity)
 {
     return gg_port_receive_batch(port, views, capacity, UINT32_MAX, 0, 0);
@@ -53,7 +53,7 @@ TEST(a_frame_arrives_with_all_its_fields)
 {
     struct gg_received received;
     struct gg_pair pair;
-    struct gg_view view;
+    struct gg_port_view view;
     const uint8_t *data;
     uint32_t size = 0;
 
@@ -95,7 +95,7 @@ TEST(a_frame_arrives_with_all_its_fields)
 TEST(a_frame_that_breaks_the_format_is_not_sent)
 {
     struct gg_pair pair;
-    struct gg_view view;
+    struct gg_port_view view;
     static const char zeros[GG_MAX_CONTEXT + 1];
 
     gg_pair_open(&pair, CAPACITY);
@@ -120,7 +120,7 @@ TEST(a_frame_that_breaks_the_format_is_not_sent)
 TEST(empty_parts_may_be_null)
 {
     struct gg_pair pair;
-    struct gg_view view;
+    struct gg_port_view view;
 
     gg_pair_open(&pair, CAPACITY);
     CHECK_INT(GG_OK, gg_port_send(&pair.worker, GG_READY, 0, 0, 0, NULL, 0,
@@ -134,7 +134,7 @@ TEST(empty_parts_may_be_null)
 TEST(a_batch_holds_one_frame_and_then_no_more_bytes_than_asked_for)
 {
     struct gg_pair pair;
-    struct gg_view views[8];
+    struct gg_port_view views[8];
 
     gg_pair_open(&pair, CAPACITY);
     for (uint64_t id = 0; id < 6; id++) /* 24 + 3 + 3 + 70 = 100 bytes */
@@ -185,7 +185,7 @@ TEST(a_burst_is_seen_when_it_is_flushed_or_overtaken)
         .id = 1, .length = 24 + 3 + 5, .topic_size = 3, .kind = GG_MESSAGE};
     struct gg_header long_one = header;
     struct gg_pair pair;
-    struct gg_view views[4];
+    struct gg_port_view views[4];
 
     gg_pair_open(&pair, CAPACITY);
     for (int i = 0; i < 2; i++)
@@ -214,7 +214,7 @@ TEST(a_large_payload_does_not_take_back_what_was_staged)
         .id = 1, .length = 24 + 3, .topic_size = 3, .kind = GG_MESSAGE};
     static const uint8_t zeros[CAPACITY / 2];
     struct gg_pair pair;
-    struct gg_view view;
+    struct gg_port_view view;
 
     gg_pair_open(&pair, CAPACITY);
     CHECK_INT(GG_OK, gg_port_stage(&pair.core, &header, "a/b", NULL, NULL));
@@ -249,7 +249,7 @@ static void *send_blocking(void *argument)
 static void *receive_blocking(void *argument)
 {
     struct job *job = argument;
-    struct gg_view view;
+    struct gg_port_view view;
 
     do {
         job->status = gg_port_receive_batch(job->port, &view, 1, 1,
@@ -314,7 +314,7 @@ TEST(a_receiver_sleeps_until_there_is_a_frame)
 TEST(a_wait_ends_at_its_deadline)
 {
     struct gg_pair pair;
-    struct gg_view view;
+    struct gg_port_view view;
 
     gg_pair_open(&pair, CAPACITY);
     CHECK_INT(GG_ETIMEOUT, gg_port_receive_batch(&pair.worker, &view, 1, 1,
@@ -337,7 +337,7 @@ static void on_alarm(int number)
 TEST(a_signal_ends_a_wait)
 {
     struct gg_pair pair;
-    struct gg_view view;
+    struct gg_port_view view;
     struct itimerval soon = {.it_value = {.tv_usec = 20000}};
     struct sigaction action = {.sa_handler = on_alarm};
 
@@ -470,8 +470,8 @@ static void take_bulk(struct gg_pair *pair, struct gg_port *to, uint64_t number)
     CHECK_INT(number, received.bulk.number);
     CHECK(memcmp(received.topic, "a/b", 3) == 0);
     CHECK(memcmp(received.context, "ctx", 3) == 0);
-    CHECK_INT(24, gg_bulk_receive(pair->sockets[to->side == GG_WORKER], bytes,
-                                  24, &fd));
+    CHECK_INT(24, gg_bulk_receive(pair->sockets[to->side == GG_SIDE_WORKER],
+                                  bytes, 24, &fd));
     CHECK_INT(GG_OK, gg_bulk_read(fd, LARGE, payload));
     CHECK(gg_is_filled(payload, LARGE, received.header.id));
     CHECK_INT(0, close(fd));
@@ -537,7 +537,7 @@ TEST(large_payloads_on_their_way_are_bounded_in_number)
 TEST(a_large_payload_that_a_batch_has_no_room_for_comes_with_the_next)
 {
     struct gg_pair pair;
-    struct gg_view views[4];
+    struct gg_port_view views[4];
 
     gg_pair_open(&pair, CAPACITY);
     CHECK_INT(GG_OK, put(&pair.core, 1, 10, 0));
@@ -576,7 +576,7 @@ TEST(a_reference_that_cannot_be_is_refused)
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct gg_pair pair;
-        struct gg_view view;
+        struct gg_port_view view;
 
         gg_pair_open(&pair, CAPACITY);
         put_reference(&pair, bad[i][0], bad[i][1], bad[i][2]);
@@ -606,7 +606,7 @@ static void check_closed(int expected, struct gg_port *port)
 {
     static const struct gg_header header = {.length = 24, .kind = GG_READY};
     struct gg_received received;
-    struct gg_view view;
+    struct gg_port_view view;
 
     CHECK_INT(expected, put(port, 1, 1, 0));
     CHECK_INT(expected, send_bulk(port, 1));
@@ -664,7 +664,7 @@ TEST(close_wakes_everybody_and_the_last_one_out_unmaps)
 TEST(received_frames_stay_mapped_until_they_are_released)
 {
     struct gg_pair pair;
-    struct gg_view view;
+    struct gg_port_view view;
     uint32_t size = 0;
 
     gg_pair_open(&pair, CAPACITY);

@@ -70,7 +70,7 @@ static uint32_t size_of(uint64_t number)
 static void run_worker(struct gg_port *port)
 {
     static uint8_t payload[CAPACITY / 2];
-    struct gg_view views[BATCH];
+    struct gg_port_view views[BATCH];
     uint64_t sent = 0;
     uint64_t got = 0;
     uint32_t size = 0;
@@ -151,8 +151,8 @@ static pid_t start_worker(int fd, int event, int socket,
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)alarm(50);
         CHECK_INT(GG_OK, gg_segment_attach(&segment, fd));
-        CHECK_INT(GG_OK, gg_port_init(&port, &segment, GG_WORKER, event, socket,
-                                      20000));
+        CHECK_INT(GG_OK, gg_port_init(&port, &segment, GG_SIDE_WORKER, event,
+                                      socket, 20000));
         run(&port);
         gg_port_free(&port);
         _exit(0);
@@ -175,7 +175,7 @@ static void open_core(struct core *core)
     CHECK_INT(GG_OK, gg_event_create(&core->event));
     CHECK_INT(GG_OK,
               gg_segment_create(&segment, CAPACITY, CAPACITY, &core->fd));
-    CHECK_INT(GG_OK, gg_port_init(&core->port, &segment, GG_CORE, -1,
+    CHECK_INT(GG_OK, gg_port_init(&core->port, &segment, GG_SIDE_CORE, -1,
                                   core->sockets[0], 0));
 }
 
@@ -270,7 +270,7 @@ TEST(frames_of_many_threads_arrive_whole_and_each_threads_in_order)
 static void *use_until_closed(void *argument)
 {
     struct gg_port *port = argument;
-    struct gg_view views[BATCH];
+    struct gg_port_view views[BATCH];
     uint64_t turn = (uint64_t)(uintptr_t)&views;
     int status = GG_OK;
 
@@ -380,7 +380,7 @@ static int is_named(int status)
            (status <= GG_ELENGTH && status >= GG_EFIELDS);
 }
 
-static void check_views(struct gg_port *port, const struct gg_view *views,
+static void check_views(struct gg_port *port, const struct gg_port_view *views,
                         int count)
 {
     uint32_t size = 0;
@@ -388,7 +388,7 @@ static void check_views(struct gg_port *port, const struct gg_view *views,
     volatile uint8_t sum = 0;
 
     for (int i = 0; i < count; i++) {
-        const struct gg_view *view = &views[i];
+        const struct gg_port_view *view = &views[i];
 
         CHECK(view->topic <= view->context && view->context <= view->payload &&
               view->payload <= view->end && view->end <= size);
@@ -406,7 +406,7 @@ static void check_views(struct gg_port *port, const struct gg_view *views,
 static int endure(struct core *core, int64_t until)
 {
     static struct gg_received received;
-    struct gg_view views[BATCH];
+    struct gg_port_view views[BATCH];
     uint64_t seed = (uint64_t)until | 1;
 
     while (gg_clock() < until) {
@@ -472,7 +472,7 @@ TEST(a_peer_that_writes_anything_anywhere_is_found_out_and_harms_nobody)
 static void run_victim(struct gg_port *port)
 {
     static uint8_t payload[CAPACITY / 2];
-    struct gg_view views[BATCH];
+    struct gg_port_view views[BATCH];
 
     for (uint64_t id = 0;; id++) {
         gg_fill(payload, size_of(id), id);

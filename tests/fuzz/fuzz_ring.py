@@ -28,7 +28,7 @@ def one_input(data: bytes) -> None:
     segment, fd = create(CAPACITY, CAPACITY)
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    port = Port(ours, segment, side=lib.GG_CORE, event=-1, max_frame=MAX_FRAME)
+    port = Port(ours, segment, side=lib.GG_SIDE_CORE, event=-1, max_frame=MAX_FRAME)
     try:
         run(port, fd, data)
     except RemoteProtocolError as error:

@@ -36,7 +36,7 @@ class RingCore(FakeCore):
         assert lib.GG_OK == lib.gg_event_create(event)
         segment, fd = create(RING_BYTES, RING_BYTES)
         ours.setblocking(False)
-        self._port = Port(ours, segment, side=lib.GG_CORE, event=-1, max_frame=MAX_FRAME)
+        self._port = Port(ours, segment, side=lib.GG_SIDE_CORE, event=-1, max_frame=MAX_FRAME)
         self._event = os.dup(event[0])
         self._over = Event()
         self._raw = FrameDecoder()

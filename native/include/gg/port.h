@@ -28,14 +28,14 @@
  * signal may have come just before it fell asleep. */
 
 enum gg_side {
-    GG_WORKER = 0, /* writes up, reads down; sleeps on a futex */
-    GG_CORE = 1    /* writes down, reads up; never blocks */
+    GG_SIDE_WORKER = 0, /* writes up, reads down; sleeps on a futex */
+    GG_SIDE_CORE = 1    /* writes down, reads up; never blocks */
 };
 
 /* A frame in place: offsets into the data of the ring, gg_port_data(). Each
  * field ends where the next begins. No padding: an array of these is read in
  * one go from Python. */
-struct gg_view {
+struct gg_port_view {
     uint64_t id;
     uint32_t topic;
     uint32_t context;
@@ -155,9 +155,9 @@ int gg_port_flush(struct gg_port *port);
  * not released, GG_ECLOSED, GG_EFORKED. Good frames in front of a bad one are
  * returned first. */
 GG_NODISCARD int gg_port_receive_batch(struct gg_port *port,
-                                       struct gg_view *views, uint32_t capacity,
-                                       uint32_t max_bytes, int64_t deadline,
-                                       int spin);
+                                       struct gg_port_view *views,
+                                       uint32_t capacity, uint32_t max_bytes,
+                                       int64_t deadline, int spin);
 
 /* The same for one frame, without sleep: GG_OK, or GG_AGAIN. */
 GG_NODISCARD int gg_port_receive(struct gg_port *port,

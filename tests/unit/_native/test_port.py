@@ -38,8 +38,8 @@ def pair():
     event = ffi.new("int *")
     assert lib.GG_OK == lib.gg_event_create(event)
     segment, fd = create(CAPACITY, CAPACITY)
-    core = Port(sockets[0], segment, side=lib.GG_CORE, event=-1, max_frame=MAX_FRAME)
-    worker = Port(sockets[1], fd, side=lib.GG_WORKER, event=event[0], max_frame=MAX_FRAME)
+    core = Port(sockets[0], segment, side=lib.GG_SIDE_CORE, event=-1, max_frame=MAX_FRAME)
+    worker = Port(sockets[1], fd, side=lib.GG_SIDE_WORKER, event=event[0], max_frame=MAX_FRAME)
     try:
         yield core, worker
     finally:
@@ -145,7 +145,7 @@ def test_noise_in_the_segment_is_a_frame_or_a_named_error(steps):
     segment, fd = create(CAPACITY, CAPACITY)
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    core = Port(ours, segment, side=lib.GG_CORE, event=-1, max_frame=MAX_FRAME)
+    core = Port(ours, segment, side=lib.GG_SIDE_CORE, event=-1, max_frame=MAX_FRAME)
     try:
         for step in steps:
             if step == "frame":
@@ -169,7 +169,7 @@ def test_noise_in_the_segment_is_a_frame_or_a_named_error(steps):
 
 
 def test_the_view_has_the_layout_that_python_reads():
-    view = ffi.typeof("struct gg_view")
+    view = ffi.typeof("struct gg_port_view")
     assert [
         ("id", 0),
         ("topic", 8),
@@ -183,7 +183,7 @@ def test_the_view_has_the_layout_that_python_reads():
         ("flags", 37),
         ("zero", 38),
     ] == [(name, field.offset) for name, field in view.fields]
-    assert 40 == ffi.sizeof("struct gg_view")
+    assert 40 == ffi.sizeof("struct gg_port_view")
 
 
 @pytest.mark.parametrize(
