@@ -219,8 +219,10 @@ def _open_socket(root: Path, written: Path) -> socket.socket:
         ) from error
     except OSError as error:
         sock.close()
+        beside = root / ".greengrass"  # where `greengrass run` keeps the state of a project
+        hint = f"the root of that project is {beside}" if beside.is_dir() else _START
         raise CoreUnavailableError(
-            f"no core is running at {root} ({error.strerror}); {_START}"
+            f"no core is running at {root} ({error.strerror}); {hint}"
         ) from error
     return sock
 

@@ -196,6 +196,12 @@ def test_a_root_without_a_core_is_unavailable(tmp_path):
         connect.connect_tool(tmp_path / "nowhere")
 
 
+def test_a_project_that_is_given_for_its_root_is_told_apart(tmp_path):
+    (tmp_path / ".greengrass").mkdir()
+    with pytest.raises(CoreUnavailableError, match=rf"root of that project is {tmp_path}/\.green"):
+        connect.connect_tool(tmp_path)
+
+
 def test_a_client_that_is_not_declared_is_told_how(tmp_path):
     with ListeningCore(tmp_path / "root") as listening:
         with pytest.raises(AuthorizationError, match=r"add \[clients.other\]"):
