@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from greengrass_sdk.cli._groups import load_target
 from greengrass_sdk.cli._live import EventWriter, JsonLines, LiveText
@@ -94,12 +94,17 @@ async def _run(group: Group, root: Path, args: argparse.Namespace, output: Outpu
         else LiveText.for_stream(stdout, verbose=output.debug)
     )
     writer = EventWriter(stdout, view.render, on_closed=reader_gone)
+
+    def show(event: dict[str, Any]) -> None:
+        if event["event"] == "started":  # the first one: the headline goes before all others
+            output.note(_ready_text(group, root))
+        writer.put(event)
+
     try:
-        core = build_core(group, root, as_current_user=True, on_event=writer.put)
+        core = build_core(group, root, as_current_user=True, on_event=show)
         await serve(
             core,
             Supervision(
-                on_ready=lambda: output.note(_ready_text(group, root)),
                 on_stopping=lambda _signal: output.note("stopping; Ctrl-C again ends it at once"),
                 duration_s=args.duration_s,
             ),
