@@ -115,7 +115,9 @@ def test_workers_on_demand_leave_nothing(core, client, lives):
         memory = Memory(core.process.pid)
         list(pool.map(live, range(lives)))
     before.check(core.process.pid)
-    memory.check(NOISE_KIB)
+    # The router remembers dead workers until their deadlines have come, seconds later: how much
+    # that is depends on how fast they died. A worker that leaked weighs several KiB.
+    memory.check(NOISE_KIB + lives // 2)
 
 
 def workers(core):
