@@ -343,7 +343,7 @@ struct writer {
 
 static void write_to(struct writer *writer, const void *data, size_t size)
 {
-    if (size > 0 && writer->needed <= writer->size &&
+    if (data != NULL && size > 0 && writer->needed <= writer->size &&
         size <= writer->size - writer->needed)
         memcpy(writer->at + writer->needed, data, size);
     writer->needed += size;
