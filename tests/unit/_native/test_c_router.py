@@ -11,14 +11,6 @@ from pathlib import Path
 
 import pytest
 import router_bench
-from router_bench import CLIENT, CLOUD, DEMAND, PINNED, Bench, only
-
-from greengrass_sdk._native import Flag, Frame, Kind, Status
-from greengrass_sdk._native._py import index as python_index
-from greengrass_sdk._native._py.router.events import Finished, Send, Unrouted
-from greengrass_sdk._native._py.router.machine import Router as PythonRouter
-from greengrass_sdk._native._py.router.state import CORE, PeerTarget, WorkerState
-from greengrass_sdk.errors import InvalidInputError, NativeError
 
 _c_router = pytest.importorskip(
     "greengrass_sdk._native._c_router", reason="the C extension is not built"
