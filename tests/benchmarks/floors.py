@@ -117,11 +117,12 @@ def _source(sock: socket.socket, size: int, window: int, ack: int) -> None:
         unacknowledged = 0
         for _ in range(int.from_bytes(request, "little")):
             if unacknowledged == window:
-                unacknowledged -= ack * len(sock.recv(window // ack))
+                unacknowledged -= ack * len(sock.recv(unacknowledged // ack))
             sock.sendall(message)
             unacknowledged += 1
         while unacknowledged >= ack:
-            unacknowledged -= ack * len(sock.recv(window // ack))
+            # No more than what is due: behind it the next request may have come already.
+            unacknowledged -= ack * len(sock.recv(unacknowledged // ack))
 
 
 def read(sock: socket.socket, size: int) -> bytes:
