@@ -214,10 +214,12 @@ class Pool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         # Behind the first step of that task: somebody waits for the worker.
-        self.loop.call_soon(self._tell_starting, function, worker)
+        self.loop.call_soon(self._attend, function, worker)
 
-    def _tell_starting(self, function: ManagedFunction, worker: WorkerProcess) -> None:
+    def _attend(self, function: ManagedFunction, worker: WorkerProcess) -> None:
+        """Do for a new worker what can wait until it was asked for."""
         if worker.peer in self._owners:
+            worker.listen()
             self._tell(function, worker.state, None, None)
 
     async def _ask(self, function: ManagedFunction, worker: WorkerProcess) -> None:

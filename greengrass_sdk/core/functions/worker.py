@@ -137,10 +137,13 @@ class WorkerProcess:
     _outputs: dict[int, tuple[RecordAssembler, str]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        channels = self.channels
-        self.loop.add_reader(channels.log.fileno(), self._read_records)
-        for descriptor, level in ((channels.stdout, "INFO"), (channels.stderr, "ERROR")):
+        for descriptor, level in ((self.channels.stdout, "INFO"), (self.channels.stderr, "ERROR")):
             self._outputs[descriptor] = (RecordAssembler(), level)
+
+    def listen(self) -> None:
+        """Read from now on what it logs and prints."""
+        self.loop.add_reader(self.channels.log.fileno(), self._read_records)
+        for descriptor in self._outputs:
             self.loop.add_reader(descriptor, self._read_output, descriptor)
 
     # The router's connection.

@@ -26,6 +26,7 @@ def run(play):
         lost: list[WorkerProcess] = []
         channels = Channels.open()
         worker = WorkerProcess("f", channels, asyncio.get_running_loop(), log, lost.append)
+        worker.listen()
         try:
             await play(worker, log, lost)
         finally:
