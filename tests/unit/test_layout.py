@@ -30,7 +30,6 @@ FUNCTION_LINES = 50
 # module -> why no test file mirrors it
 NO_MIRROR: dict[str, str] = {
     "_native/_abc.py": "Protocols only; both implementations are tested against them",
-    "_native/_c_records.py": "read in every conversation of test_c_router.py",
     "_native/_py/router/events.py": "value types, seen in every conversation of test_machine.py",
     "core/ports.py": "Protocols only",
 }
