@@ -46,6 +46,8 @@ __all__ = ["Router"]
 _BUFFER_BYTES = 256 * 1024  # of outputs a call; grows when one is larger
 _ROWS = 64  # counters a call
 _route = Struct("=QQQQIIII")  # struct gg_route
+_ROW_BYTES = _route.size
+_read_route = _route.unpack_from
 _counts = Struct("=QQQQQ")  # struct gg_router_counts
 _pack_view = Struct("=QQQQQIBBxx").pack_into  # struct gg_frame
 _receive = lib.gg_router_receive
@@ -83,6 +85,8 @@ class Router:
         self._view = ffi.new("struct gg_frame *")
         self._view_bytes = ffi.buffer(self._view)
         self._used = ffi.new("size_t *")
+        self._rows = ffi.new("struct gg_route[]", _ROWS)
+        self._row_bytes = ffi.buffer(self._rows)
         self._buffer = ffi.new("uint8_t[]", _BUFFER_BYTES)
         fields = {
             "epoch": epoch,
@@ -298,14 +302,18 @@ class Router:
         if not self._published:
             return
         self._published = False
-        rows = ffi.new("struct gg_route[]", _ROWS)
-        while count := lib.gg_router_counted(self._router, rows, _ROWS):
-            data = ffi.buffer(rows, count * _route.size)[:]
-            for delivered, *dropped, _, row, _, _ in _route.iter_unpack(data):
-                route = self._routes[row]
+        count = _ROWS
+        while count == _ROWS:
+            count = lib.gg_router_counted(self._router, self._rows, _ROWS)
+            for row in range(count):
+                delivered, *dropped, _, number, _, _ = _read_route(
+                    self._row_bytes, row * _ROW_BYTES
+                )
+                route = self._routes[number]
                 route.delivered = delivered
-                counted = zip(REASONS, dropped, strict=True)
-                route.dropped.update((reason, number) for reason, number in counted if number)
+                if any(dropped):
+                    counted = zip(REASONS, dropped, strict=True)
+                    route.dropped.update((reason, times) for reason, times in counted if times)
 
     def _count(self) -> tuple[int, ...]:
         counts = ffi.new("struct gg_router_counts *")
