@@ -23,6 +23,8 @@ WORK_ITEMS_MAX = 1_048_576
 RING_BYTES = 262_144
 RING_BYTES_MIN = 65_536
 RING_BYTES_MAX = 16_777_216
+SPIN_US = 50
+SPIN_US_MAX = 1000
 
 # Functions. Guide: the default timeout is 3 seconds. 25 workers is V1's limit of concurrent ones.
 TIMEOUT_S = 3.0

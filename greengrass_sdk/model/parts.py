@@ -42,6 +42,7 @@ class Limits:
         default=limits.INVOKE_PAYLOAD_BYTES, validator=checked("limits")
     )
     ring_bytes: int = field(default=limits.RING_BYTES, validator=checked("limits"))
+    spin_us: int = field(default=limits.SPIN_US, validator=checked("limits"))
 
 
 @frozen(kw_only=True)

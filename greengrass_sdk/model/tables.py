@@ -247,6 +247,13 @@ _LIMITS = Table(
             "Shared memory of one worker, each way.",
             limits.RING_BYTES,
         ),
+        Key(
+            "spin_us",
+            Integer(0, limits.SPIN_US_MAX),
+            "Longest time in microseconds that a call spins for its reply before it sleeps; "
+            "0 never spins, for batteries.",
+            limits.SPIN_US,
+        ),
     ),
 )
 

@@ -28,6 +28,7 @@ DEFAULTS = {
         "topic_payload_bytes": 131072,
         "invoke_payload_bytes": 6291456,
         "ring_bytes": 262144,
+        "spin_us": 50,
     },
     "functions": {
         "code": REQUIRED,
@@ -116,6 +117,8 @@ def test_tables_and_kinds_are_found_by_name():
         ("group", "name", "my first group"),
         ("streams", "port", 0),
         ("limits", "ring_bytes", 65536),
+        ("limits", "spin_us", 0),
+        ("limits", "spin_us", 1000),
     ],
 )
 def test_these_values_fit(part, key, value):
@@ -150,6 +153,8 @@ def test_these_values_fit(part, key, value):
         ("group", "name", "a\nb", "printable"),
         ("group", "region", "home", "must look like"),
         ("limits", "ring_bytes", 100_000, "power of two"),
+        ("limits", "spin_us", 1001, "1000"),
+        ("limits", "spin_us", -1, "0"),
         ("subscriptions", "subject", "a/#/b", "only be the last level"),
         ("streams", "port", 65536, "from 0 to 65535"),
     ],
