@@ -18,7 +18,7 @@ from time import monotonic, monotonic_ns
 
 from greengrass_sdk._native import MAX_FRAME
 from greengrass_sdk._native._lib import lib
-from greengrass_sdk._native._port import FOREVER, OutgoingFrame, Port
+from greengrass_sdk._native._port import FOREVER, OutgoingFrame, Port, create
 from greengrass_sdk._native._py.channel import StreamChannel
 from greengrass_sdk._native._py.exchange import Exchange, Post, Waiter
 from greengrass_sdk.errors import RequestTimeoutError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from greengrass_sdk._native._py.exchange import Call
     from greengrass_sdk._native._py.pump import WrittenCallback
 
-__all__ = ["SPIN_NS", "RingChannel", "may_spin"]
+__all__ = ["SPIN_NS", "RingChannel", "may_spin", "pair"]
 
 SPIN_NS = 50_000
 """How long a caller that waits for a reply spins before it sleeps, where that is allowed."""
@@ -40,6 +40,7 @@ _AGAIN = lib.GG_AGAIN
 _DATA = lib.GG_WANT_DATA
 _ROOM = lib.GG_WANT_ROOM
 _SOCKET = lib.GG_WANT_SOCKET
+_LEAST = 65536  # GG_RING_LEAST
 _send = lib.gg_port_send
 
 
@@ -355,6 +356,15 @@ class RingChannel(StreamChannel):
             exchange.retract(outgoing)  # type: ignore[arg-type]  # the same methods
             raise
         return False
+
+
+def pair(ring_bytes: int = _LEAST) -> tuple[Port, RingChannel]:
+    """Return a core's end and its worker's, both in this process."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    segment, fd = create(ring_bytes, ring_bytes)
+    core = Port(ours, segment, side=lib.GG_SIDE_CORE, event=-1, max_frame=MAX_FRAME)
+    return core, RingChannel(theirs, fd, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
 
 
 def may_spin(path: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> bool:

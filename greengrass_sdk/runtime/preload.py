@@ -14,6 +14,8 @@ import os
 import sys
 from importlib import import_module
 
+from greengrass_sdk import _native
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
@@ -28,6 +30,7 @@ _MODULES = (
     "greengrass_sdk.client._client",
     "greengrass_sdk.client.v1",
 )
+_RINGS = "greengrass_sdk._native._ring"  # where the extension was built
 _DROPIN = "greengrasssdk"
 # None of them looks at the environment while it is imported, which only the worker will have.
 _DROPIN_MODULES = (_DROPIN, f"{_DROPIN}.IoTDataPlane", f"{_DROPIN}.Lambda")
@@ -35,7 +38,7 @@ _DROPIN_MODULES = (_DROPIN, f"{_DROPIN}.IoTDataPlane", f"{_DROPIN}.Lambda")
 
 def preload() -> dict[str, ModuleType]:
     """Import what workers will use; return the drop-in's modules, which are in no `sys.modules`."""
-    for name in _MODULES:
+    for name in (*_MODULES, *([_RINGS] if _native.impl == "c" else [])):
         import_module(name)
     sys.path.insert(0, DROPIN_FOLDER)
     try:

@@ -17,6 +17,7 @@ import resource
 import socket
 import sys
 
+from greengrass_sdk import _native
 from greengrass_sdk._native import Kind, encode_frame
 from greengrass_sdk._native._py.channel import StreamChannel
 from greengrass_sdk.runtime import birth, protocol
@@ -26,6 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from greengrass_sdk._native._abc import Channel
+    from greengrass_sdk._native._port import Port
     from greengrass_sdk.runtime.birth import Origins
     from greengrass_sdk.runtime.protocol import SpawnMessage
     from greengrass_sdk.runtime.worker import Output
@@ -48,20 +51,34 @@ def rehearse(output: Output, origins: Origins) -> None:
     message = receive_request()
     birth.limit(message["rlimits"])
     birth.take_on(message, origins)
-    ours, theirs = socket.socketpair()
-    channel = StreamChannel(theirs)
+    channel, end = _over_rings() if _native.impl == "c" else _over_a_stream()
     try:
         worker = Worker(message, channel, output)
         worker.load()
-        ours.sendall(encode_frame(Kind.INVOKE, id=1, payload=b"{}"))
         frame = channel.receive(None)
         if frame is not None:
             worker.handle(frame)
     finally:
         channel.close()
-        ours.close()
+        end.close()
         sys.path[:] = path
         sys.modules.pop(_MODULE, None)
+
+
+def _over_rings() -> tuple[Channel, Port]:
+    """Return a channel on which an invocation waits, and its other end."""
+    from greengrass_sdk._native import _port, _ring
+
+    end, channel = _ring.pair()
+    end.send(_port.OutgoingFrame(Kind.INVOKE, 0, 0, 1, b"", b"", b"{}"))
+    return channel, end
+
+
+def _over_a_stream() -> tuple[Channel, socket.socket]:
+    """Return the same over a socket."""
+    end, theirs = socket.socketpair()
+    end.sendall(encode_frame(Kind.INVOKE, id=1, payload=b"{}"))
+    return StreamChannel(theirs), end
 
 
 def receive_request() -> SpawnMessage:

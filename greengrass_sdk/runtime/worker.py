@@ -47,10 +47,14 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
+    from greengrass_sdk._native._abc import Channel
     from greengrass_sdk.runtime.birth import Origins
     from greengrass_sdk.runtime.protocol import SpawnMessage
 
-__all__ = ["Output", "Worker", "main"]
+__all__ = ["DESCRIPTORS", "Output", "Worker", "main"]
+
+DESCRIPTORS = (4, 6)
+"""How many a worker is born with: over a stream, and with the shared memory of its rings."""
 
 _RESULT_BYTES = 6 * 1024 * 1024  # where the request names no limit
 _INTERRUPTED = 130  # what a shell reports for Ctrl-C
@@ -62,19 +66,28 @@ def main(message: SpawnMessage, fds: list[int], origins: Origins, output: Output
 
     Args:
         message: The spawn request.
-        fds: Channel, log socket, standard output, standard error.
+        fds: Channel, log socket, standard output, standard error; over rings also their shared
+            memory and what wakes the core.
         origins: What the zygote looked up once for all its children.
         output: Of this process; its log socket is known only now.
     """
-    channel_fd, output.sink.fd, stdout, stderr = fds
+    channel_fd, output.sink.fd, stdout, stderr, *rings = fds
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel_fd)
-    worker = Worker(message, StreamChannel(sock), output)
+    worker = Worker(message, _channel(sock, rings, message.get("spin_ns", 0)), output)
     try:
         birth.become(message, stdout, stderr, origins)
     except (GreengrassError, OSError) as error:
         worker.refuse(error)
     worker.start()
     worker.serve()
+
+
+def _channel(sock: socket.socket, rings: list[int], spin_ns: int) -> Channel:
+    if not rings:
+        return StreamChannel(sock)
+    from greengrass_sdk._native._ring import RingChannel
+
+    return RingChannel(sock, *rings, spin_ns=spin_ns)
 
 
 class Output:
@@ -104,7 +117,7 @@ class Worker:
         "_writers",
     )
 
-    def __init__(self, message: SpawnMessage, channel: StreamChannel, output: Output) -> None:
+    def __init__(self, message: SpawnMessage, channel: Channel, output: Output) -> None:
         self._message = message
         self._channel = channel
         self._sink = output.sink
