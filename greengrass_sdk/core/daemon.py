@@ -144,6 +144,7 @@ class Core:
         zygotes = Zygotes(pool.exited, pool.zygote_gone)
         self._running.push_async_callback(zygotes.stop)
         self._running.push_async_callback(pool.stop)
+        self._running.callback(zygotes.resume)
         fleet = Fleet(self.group, self.layout, self.config, logs, zygotes, boot, descriptors)
         pool.add(fleet.prepare(table.numbers, as_current_user=self.options.run_as_current_user))
         self._listen_to_router(driver, pool, Reporter(table, fleet.logs, boot, view))

@@ -5,12 +5,15 @@ What the core and a zygote say to each other: one JSON document per packet of a 
 To the zygote:
 
 * `{"op": "spawn", "worker": n, ...}` (:class:`SpawnMessage`) with four descriptors: the channel,
-  the log socket, and the write ends of the pipes that become standard output and standard error
+  the log socket, and the write ends of the pipes that become standard output and standard error;
+  or with six, where the zygote has the feature `ring`: also the shared memory of the channel, and
+  the eventfd that wakes the core
 * `{"op": "stop"}`: kill what is left and exit. The end of the stream means the same.
 
 From the zygote:
 
-* `{"event": "ready", "pid", "python", "version"}`, first
+* `{"event": "ready", "pid", "python", "version", "features": ["ring", ...]}`, first; a feature is
+  what its workers can do beyond what every zygote of this version can
 * `{"event": "spawned", "worker", "pid"}` with one descriptor, the worker's pidfd
 * `{"event": "failed", "worker", "message"}`: there is no such worker
 * `{"event": "exited", "worker", "pid", "status", "maxrss_kib", "survivors": [{"pid", "command"}]}`;
@@ -31,7 +34,7 @@ from greengrass_sdk.errors import RemoteProtocolError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any, Literal, TypedDict
+    from typing import Any, Literal, NotRequired, TypedDict
 
     class SpawnMessage(TypedDict):
         """
@@ -69,9 +72,20 @@ if TYPE_CHECKING:
         rlimits: dict[str, list[int]]
         log_level: str
         pinned: bool
+        spin_ns: NotRequired[int]
+        """How long a call may spin for its reply where there are rings; 0, the default, never."""
 
 
-__all__ = ["FDS", "MESSAGE_BYTES", "VERSION", "pass_on", "receive", "receive_packet", "send"]
+__all__ = [
+    "FDS",
+    "MESSAGE_BYTES",
+    "RING",
+    "VERSION",
+    "pass_on",
+    "receive",
+    "receive_packet",
+    "send",
+]
 
 VERSION = 1
 """Of this protocol. A core starts functions only through a zygote of its own version."""
@@ -79,8 +93,11 @@ VERSION = 1
 MESSAGE_BYTES = 1024 * 1024
 """The largest packet; a function's environment is most of it."""
 
-FDS = 4
-"""Descriptors that come with a spawn request."""
+FDS = 6
+"""The most descriptors that come with a spawn request."""
+
+RING = "ring"
+"""The feature of zygotes whose interpreter has the C extension: workers on shared memory."""
 
 _INT = array("i")
 _PROBE = bytearray(1)

@@ -31,6 +31,7 @@ import socket
 import sys
 import time
 
+from greengrass_sdk import _native
 from greengrass_sdk.errors import RemoteProtocolError
 from greengrass_sdk.runtime import birth, preload, processes, protocol, rehearsal, worker
 
@@ -76,6 +77,7 @@ class Zygote:
                 "pid": os.getpid(),
                 "python": "{}.{}.{}".format(*sys.version_info[:3]),
                 "version": protocol.VERSION,
+                "features": [protocol.RING] if _native.impl == "c" else [],
             }
         )
         control, wake = self._control.fileno(), self._wake[0]
@@ -124,7 +126,7 @@ class Zygote:
         if received is None:
             return False
         message, fds, packet = received
-        if message.get("op") == "spawn" and len(fds) == protocol.FDS:
+        if message.get("op") == "spawn" and len(fds) in worker.DESCRIPTORS:
             self._spawn(message, fds, packet)
             return True
         for fd in fds:
@@ -262,6 +264,8 @@ class Zygote:
         function's ARN in its environment tells whose it is.
         """
         mine = []
+        # A survivor may be a child of another one, which nobody tells us the end of.
+        self._left = {child for child in self._left if processes.session_of(child) is not None}
         known = {*self._numbers, *self._left}
         if self._spare is not None:
             known.add(self._spare[0])

@@ -64,6 +64,7 @@ class SpawnRequest:
         cgroup: Like `namespaces` and `mounts`, refused by a zygote until isolation exists.
         rlimits: Soft and hard limit by name: `{"RLIMIT_NOFILE": (1024, 1024)}`.
         strict: Whether the group refuses to publish what no row routes.
+        spin_ns: How long a call may spin for its reply before it sleeps.
     """
 
     worker: int
@@ -93,6 +94,7 @@ class SpawnRequest:
     rlimits: Mapping[str, Sequence[int]] = field(factory=dict, converter=_plain)
     log_level: str = "INFO"
     pinned: bool = False
+    spin_ns: int = 0
 
     @cwd.default
     def _cwd(self) -> str:
@@ -146,11 +148,13 @@ class Zygote:
         pid: Of the zygote process.
         python: The interpreter's path.
         workers: Pid by number of the workers that have not been reported as ended.
+        rings: Whether its workers can speak with the core over shared memory.
     """
 
     pid: int
     python: str
     workers: dict[int, int] = field(factory=dict, init=False)
+    rings: bool = field(default=False, init=False)
     _process: subprocess.Popen[bytes] = field(repr=False)
     _pidfd: int = field(repr=False)
     _socket: socket.socket = field(repr=False)
@@ -261,8 +265,9 @@ class Zygote:
 
         Args:
             request: What it is to be.
-            fds: Channel, log socket, standard output, standard error. They stay the caller's, who
-                closes them when this returns.
+            fds: Channel, log socket, standard output, standard error, and for a worker over rings
+                shared memory and eventfd. They stay the caller's, who closes them when this
+                returns.
 
         Raises:
             FunctionError: No worker was started; the text says why.
@@ -290,9 +295,16 @@ class Zygote:
         finally:
             self._pending.pop(worker, None)
 
+    def resume(self) -> None:
+        """Let a process that somebody stopped go on: it is to hear that its workers end."""
+        if not self._gone.done():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGCONT)
+
     async def stop(self, timeout_s: float = _STOP_S) -> None:
         """End the zygote; workers that are left are killed. `on_gone` is not called."""
         self._stopping = True
+        self.resume()
         with contextlib.suppress(OSError):  # it may have died; then there is nothing to say
             await self._send({"op": "stop"}, ())
         try:
@@ -368,6 +380,7 @@ class Zygote:
         elif event == "exited":
             self._exited(message)
         elif event == "ready" and message.get("version") == protocol.VERSION:
+            self.rings = protocol.RING in message.get("features", ())
             _settle(self._ready)
         elif event == "ready" and not self._ready.done():
             text = f"it has another version of this package (protocol {message.get('version')})"

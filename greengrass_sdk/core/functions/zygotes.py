@@ -52,6 +52,11 @@ class Zygotes:
             self._starting[python] = task
         return await asyncio.shield(task)
 
+    def resume(self) -> None:
+        """Let those go on that somebody stopped: before the workers end, whose end they report."""
+        for zygote in self.running.values():
+            zygote.resume()
+
     async def stop(self) -> None:
         """End all zygotes."""
         for task in list(self._starting.values()):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,27 @@ def test_a_core_starts_answers_its_owner_and_stops_without_a_trace(folder):
     assert "started" == events[0]["event"]
     assert not (folder / "root" / "ggc" / "ipc.sock").exists()
     assert [] == list((folder / "run").rglob("[0-9]*"))
+
+
+def test_a_stopped_zygote_does_not_hold_up_the_end_of_a_core(folder):
+    pinned = FUNCTION + "pinned = true\n"
+
+    async def scenario():
+        running = core(folder, pinned)
+        await running.start()
+
+        def stop_zygote():
+            with CoreTools(folder / "root") as tools:
+                assert "ok" == tools.invoke("f", b"{}")["outcome"]
+                [zygote] = tools.status()["zygotes"]
+            os.kill(zygote["pid"], signal.SIGSTOP)
+
+        await asyncio.to_thread(stop_zygote)
+        began = asyncio.get_running_loop().time()
+        await running.stop()
+        return asyncio.get_running_loop().time() - began
+
+    assert asyncio.run(scenario()) < 5  # what a worker would be given that does not end
 
 
 def test_a_tools_stop_ends_the_wait(folder):

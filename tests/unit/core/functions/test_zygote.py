@@ -207,6 +207,29 @@ def test_stop_kills_the_workers_and_says_nothing_is_gone(run):
     run(play)
 
 
+def test_a_zygote_that_somebody_stopped_hears_that_it_is_to_end(run):
+    async def play(bench):
+        zygote = await bench.start()
+        os.kill(zygote.pid, signal.SIGSTOP)
+        await zygote.stop(timeout_s=600)  # the bench's own deadline is far shorter
+
+    run(play)
+
+
+def test_the_core_knows_whether_workers_can_have_rings(run):
+    async def play(bench):
+        for wanted in ("python", "c"):
+            environment = {**os.environ, "GREENGRASS_SDK_NATIVE": wanted}
+            try:
+                zygote = await bench.start(environment=environment)
+            except ConfigError:
+                continue  # no extension here
+            assert (wanted == "c") == zygote.rings
+            await zygote.stop()
+
+    run(play)
+
+
 def test_a_zygote_that_dies_takes_its_workers_along_and_is_told_once(run):
     async def play(bench):
         zygote = await bench.start()

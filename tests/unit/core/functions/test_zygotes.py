@@ -64,3 +64,14 @@ def test_stop_ends_a_zygote_that_is_being_started():
         assert [] == gone
 
     run(play)
+
+
+def test_resume_lets_a_stopped_zygote_go_on():
+    async def play(zygotes, _):
+        zygote = await zygotes.get(None)
+        os.kill(zygote.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, zygote.pid, os.WSTOPPED)
+        zygotes.resume()
+        assert os.waitid(os.P_PID, zygote.pid, os.WCONTINUED) is not None
+
+    run(play)
