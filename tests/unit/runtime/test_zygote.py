@@ -6,10 +6,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from greengrass_sdk import _native
 from greengrass_sdk.runtime import protocol, zygote
 
 IDLE = "def handler(event, context): return event"
@@ -30,6 +32,12 @@ def test_the_first_event_says_who_is_there(rig):
     assert rig.hello["pid"] == rig.process.pid
     assert rig.hello["version"] == protocol.VERSION
     assert rig.hello["python"].startswith("3.")
+
+
+@pytest.mark.parametrize("impl", [_native.impl, "python"])
+def test_the_first_event_says_what_workers_can_do(make_rig, impl):
+    hello = make_rig(environment={"GREENGRASS_SDK_NATIVE": impl}).hello
+    assert hello["features"] == (["ring"] if impl == "c" else [])
 
 
 def test_a_spawn_gives_the_pid_and_a_pidfd_of_the_worker(rig):
@@ -178,6 +186,18 @@ def test_a_survivor_is_reported_once(rig):
     other.kill()
     assert other.exited()["survivors"] == []
     os.kill(child, signal.SIGKILL)
+
+
+def test_survivors_that_have_ended_are_forgotten(monkeypatch):
+    # Their numbers go to others, and a zygote may run for years.
+    parent = zygote.Zygote.__new__(zygote.Zygote)
+    parent._numbers, parent._arns, parent._spare = {}, {}, None
+    gone_by = subprocess.Popen(["true"])
+    gone_by.wait()
+    parent._left = {os.getpid(), gone_by.pid}
+    monkeypatch.setattr(zygote.processes, "orphans", lambda _known: [])
+    assert parent._left_by(1) == []
+    assert {os.getpid()} == parent._left
 
 
 # --- the end of everything ---------------------------------------------------------------
