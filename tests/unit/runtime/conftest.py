@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -18,7 +19,15 @@ from typing import Any
 import pytest
 
 import greengrass_sdk
-from greengrass_sdk._native import Flag, Frame, FrameDecoder, Kind, encode_frame
+from greengrass_sdk._native import (
+    MAX_FRAME,
+    Flag,
+    Frame,
+    FrameDecoder,
+    Kind,
+    encode_frame,
+    impl,
+)
 from greengrass_sdk.runtime import protocol
 from greengrass_sdk.runtime.logs import RecordAssembler
 
@@ -26,6 +35,7 @@ DROPIN = Path(next(iter(greengrass_sdk.__path__))) / "dropin"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:tested:1"
 BOOT = "00112233445566aa"
 DEADLINE_S = 10.0
+RING_BYTES = 262144
 
 
 def wait_readable(*files, timeout_s=DEADLINE_S):
@@ -189,12 +199,62 @@ class Worker:
         self.stdout = self.stderr = self.pidfd = -1
 
 
+class RingWorker(Worker):
+    """A worker whose frames lie in shared memory."""
+
+    def __init__(self, rig, number) -> None:
+        from greengrass_sdk._native import _port
+        from greengrass_sdk._native._lib import lib
+
+        super().__init__(rig, number)
+        self.event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        segment, self.their_memory = _port.create(RING_BYTES, RING_BYTES)
+        self.channel.settimeout(0)
+        side = lib.GG_SIDE_CORE
+        self.port = _port.Port(self.channel, segment, side=side, event=-1, max_frame=MAX_FRAME)
+        self.outgoing = _port.OutgoingFrame
+        self.park = lambda: lib.gg_port_park(self.port.handle, lib.GG_WANT_DATA, 0) == lib.GG_AGAIN
+        self.tell = lambda: lib.gg_port_tell(self.port.handle)
+
+    def fds(self):
+        return [*super().fds(), self.their_memory, self.event]
+
+    def close_theirs(self):
+        super().close_theirs()
+        os.close(self.their_memory)
+
+    def send(self, kind, *, flags=0, endpoint=0, id=0, topic=b"", context=b"", payload=b""):
+        self.port.send(self.outgoing(kind, flags, endpoint, id, topic, context, payload))
+
+    def frame(self):
+        while True:
+            frames, ended = self.port.receive(read_socket=True)
+            if frames:
+                return frames.popleft()
+            if ended:
+                return None
+            if self.park():
+                wait_readable(self.event, self.channel)
+
+    def close(self):
+        if self.event >= 0:
+            with contextlib.suppress(OSError):
+                self.channel.shutdown(socket.SHUT_RDWR)
+            self.tell()
+        super().close()
+        self.port.close()
+        if self.event >= 0:
+            os.close(self.event)
+        self.event = -1
+
+
 class Rig:
     """A zygote, spoken with in its own protocol."""
 
     dropin = DROPIN
 
-    def __init__(self, folder, *, python=sys.executable, environment=None) -> None:
+    def __init__(self, folder, *, python=sys.executable, environment=None, rings=False) -> None:
+        self.kind = RingWorker if rings else Worker
         self.folder = folder
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(DEADLINE_S)
@@ -270,7 +330,7 @@ class Rig:
     def spawn(self, source, **changes):
         """Start a worker that runs `source`, a module's text or a code folder."""
         code = self.code(source) if isinstance(source, str) else source
-        worker = Worker(self, len(self.workers) + 1)
+        worker = self.kind(self, len(self.workers) + 1)
         protocol.send(self.control, self.request(code, **changes), worker.fds())
         self.workers.append(worker)
         born = self.event("spawned", worker.number)
@@ -299,9 +359,12 @@ class Rig:
                 os.close(fd)
 
 
-@pytest.fixture
-def rig(tmp_path):
-    rig = Rig(tmp_path / "codes")
+@pytest.fixture(params=["stream", "rings"])
+def rig(tmp_path, request):
+    rings = request.param == "rings"
+    if rings and impl == "python":
+        pytest.skip("the Python implementation has no rings")
+    rig = Rig(tmp_path / "codes", rings=rings)
     (tmp_path / "codes").mkdir(exist_ok=True)
     yield rig
     rig.close()
