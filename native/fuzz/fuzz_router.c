@@ -256,7 +256,7 @@ static void command(struct play *play)
         gg_router_tap(router, (int)(next(play) % 2));
         break;
     default:
-        play->purse.fail_at = play->purse.taken + next(play) % 16;
+        play->purse.fail_at = play->purse.taken + (long)(next(play) % 16);
         break;
     }
 }
