@@ -73,7 +73,7 @@ class Connection:
 
         if self._closed:
             raise CoreUnavailableError(_CLOSED)
-        adopted = current()
+        adopted = current(self._name)
         if adopted is not None:
             if self._name is not None or self._root is not None:
                 raise InvalidInputError(
@@ -97,7 +97,7 @@ class Connection:
         """Return the session for receiving, which functions do not."""
         from greengrass_sdk.client.session import current
 
-        if current() is not None:
+        if current(self._name) is not None:
             raise InvalidInputError(_FUNCTION_RECEIVES)
         return self.session()
 

@@ -3,7 +3,8 @@
 A connection whose hello is done, and the one that a function's process was born with.
 
 The runtime adopts the session of its worker; every client in that process then shares it, and none
-of them closes it.
+of them closes it. Where one process is many functions (the test doubles), `seek` has somebody find
+out which one calls.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from greengrass_sdk.model.limits import INVOKE_PAYLOAD_BYTES, TOPIC_PAYLOAD_BYTE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from greengrass_sdk._native._abc import Channel
 
-__all__ = ["Session", "adopt", "current"]
+__all__ = ["Session", "adopt", "current", "seek"]
 
 
 class Session:
@@ -62,6 +63,7 @@ class Session:
 
 
 _current: Session | None = None
+_finder: Callable[[str | None], Session | None] | None = None
 
 
 def adopt(session: Session | None) -> None:
@@ -70,6 +72,23 @@ def adopt(session: Session | None) -> None:
     _current = session
 
 
-def current() -> Session | None:
-    """Return the session that this process was born with, None outside functions."""
-    return _current
+def seek(finder: Callable[[str | None], Session | None] | None) -> None:
+    """
+    Ask `finder` for the session where the process has none of its own; None asks nobody.
+
+    It gets the name that the client was given, None for a function's, and may raise instead.
+    """
+    global _finder  # noqa: PLW0603 - as for `adopt`
+    _finder = finder
+
+
+def current(name: str | None = None) -> Session | None:
+    """
+    Return the session that this process was born with, None outside functions.
+
+    Args:
+        name: What the client that asks was given as its name.
+    """
+    if _current is not None or _finder is None:
+        return _current
+    return _finder(name)

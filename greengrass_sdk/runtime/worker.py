@@ -140,7 +140,7 @@ class Worker:
     # The import.
 
     def start(self) -> None:
-        """Import the handler and tell the core; one that cannot be imported ends the process."""
+        """Make this process the function's, then import the handler."""
         message = self._message
         logs.set_level(message["log_level"])
         signal.signal(signal.SIGTERM, self._terminated)
@@ -159,7 +159,11 @@ class Worker:
                 strict=message["strict"],
             )
         )
-        handler = message["handler"]
+        self.import_handler()
+
+    def import_handler(self) -> None:
+        """Import the handler and tell the core; one that cannot be imported ends the process."""
+        handler = self._message["handler"]
         try:
             self.load()
         except (SystemExit, KeyboardInterrupt) as exc:

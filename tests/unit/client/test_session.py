@@ -27,5 +27,19 @@ def test_a_process_has_the_session_that_it_adopted_last(core):
     assert session.current() is None
 
 
+def test_a_process_that_is_many_functions_is_asked_which_one_calls(core):
+    asked = []
+    session.seek(asked.append)
+    try:
+        assert ADDRESS == getattr(session.current(), "identity", None)
+        session.adopt(None)
+        assert session.current("probe") is None
+        assert session.current() is None
+    finally:
+        session.seek(None)
+    assert session.current() is None
+    assert ["probe", None] == asked
+
+
 def test_a_session_shows_who_it_is(core):
     assert f"Session(identity={ADDRESS!r}, endpoint={ENDPOINT})" == repr(core.session())
