@@ -2,9 +2,15 @@
 /* The floors: what this machine does in C with the same rings, wake-ups, spins
  * and processors as the message plane. JSON on standard output:
  *
- *   floors [--quick] [publish] [relay] [roundtrip] [socket] [bulk]
+ *   floors [--quick] [NAME...]
+ *
+ * A name stands for all rows that begin with it: publish, relay/ring,
+ * relay/window, roundtrip/ring/two/spin, roundtrip/socket, bulk, ...
  */
 #include "gg_bench.h"
+
+static char **names;
+static int named;
 
 void row(const char *name, const char *unit, double value, const char *more)
 {
@@ -15,33 +21,37 @@ void row(const char *name, const char *unit, double value, const char *more)
     (void)fflush(stdout);
 }
 
-static int wanted(int argc, char **argv, const char *name)
+int wanted(const char *name)
 {
-    int named = 0;
+    size_t size = strlen(name);
 
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], name) == 0)
+    for (int i = 0; i < named; i++) {
+        size_t asked = strlen(names[i]);
+
+        if (memcmp(name, names[i], asked < size ? asked : size) == 0)
             return 1;
-        named |= argv[i][0] != '-';
     }
-    return !named;
+    return named == 0;
 }
 
 int main(int argc, char **argv)
 {
-    int turns = argc > 1 && strcmp(argv[1], "--quick") == 0 ? 3000 : 20000;
+    int quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
+    int turns = quick ? 2000 : 10000;
 
+    names = argv + 1 + quick;
+    named = argc - 1 - quick;
     printf("{\"cpus\": %u, \"rows\": [", gg_cpus());
     (void)fflush(stdout);
-    if (wanted(argc, argv, "publish"))
+    if (wanted("publish"))
         bench_publish();
-    if (wanted(argc, argv, "relay"))
-        bench_relay();
-    if (wanted(argc, argv, "roundtrip"))
+    if (wanted("relay"))
+        bench_relay(quick);
+    if (wanted("roundtrip/ring"))
         bench_round_trips(turns);
-    if (wanted(argc, argv, "socket"))
+    if (wanted("roundtrip/socket"))
         bench_sockets(turns);
-    if (wanted(argc, argv, "bulk"))
+    if (wanted("bulk"))
         bench_bulk();
     printf("\n]}\n");
     return 0;

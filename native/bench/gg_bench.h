@@ -110,6 +110,9 @@ static inline int compare_times(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+/* Whether rows of this name, or that begin with it, were asked for. */
+int wanted(const char *name);
+
 /* One line of the result; `more` is further JSON members or "". */
 void row(const char *name, const char *unit, double value, const char *more);
 
@@ -136,7 +139,7 @@ static inline void row_of_times(const char *name, int64_t *times, int count)
 }
 
 void bench_publish(void);
-void bench_relay(void);
+void bench_relay(int quick);
 void bench_round_trips(int turns);
 void bench_sockets(int turns);
 void bench_bulk(void);

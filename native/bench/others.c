@@ -15,7 +15,7 @@ static void pass(int from, int to)
 
 static void round_trips(const struct pins *pins, int turns)
 {
-    int64_t *times = shared_times(turns);
+    int64_t *times;
     char bytes[SIZE] = {0};
     char name[80];
     int client[2];
@@ -23,6 +23,10 @@ static void round_trips(const struct pins *pins, int turns)
     int status = 0;
     pid_t children[3];
 
+    (void)snprintf(name, sizeof name, "roundtrip/socket/%s", pins->name);
+    if (!wanted(name))
+        return;
+    times = shared_times(turns);
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, client) == 0);
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, server) == 0);
     if ((children[0] = start(pins->server)) == 0)
@@ -47,7 +51,6 @@ static void round_trips(const struct pins *pins, int turns)
     MUST(waitpid(children[2], &status, 0) == children[2] && status == 0);
     finish_child(children[0]);
     finish_child(children[1]);
-    (void)snprintf(name, sizeof name, "roundtrip/socket/%s", pins->name);
     row_of_times(name, times, turns);
     for (int i = 0; i < 2; i++) {
         (void)close(client[i]);
