@@ -5,7 +5,8 @@
 /* A test is a function that checks; each runs in a fork of its own, must end
  * within 60 seconds and may not leave a descriptor open. One file with tests is
  * one program; `test_gg_frame NAME` runs one of them, GG_TEST_NO_FORK=1 keeps
- * everything in one process for a debugger. */
+ * everything in one process for a debugger, GG_TEST_SKIP="NAME NAME" leaves
+ * some out. */
 
 #include <stdio.h>
 #include <stdlib.h>
