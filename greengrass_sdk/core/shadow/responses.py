@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents that the shadow service sends, as bytes of JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+__all__ = [
+    "accepted",
+    "delta",
+    "documents",
+    "encode",
+    "finished",
+    "names",
+    "rejected",
+    "state_bytes",
+]
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def encode(value: Any) -> bytes:
+    """Return a value as compact JSON."""
+    return _ENCODER.encode(value).encode()
+
+
+def state_bytes(state: dict[str, Any]) -> int:
+    """Return the size of a state as AWS counts it: its sections, without the metadata."""
+    return sum(len(encode(section)) for section in state.values())
+
+
+def finished(opened: bytes, timestamp: int, client_token: str | None) -> bytes:
+    """Return a document that lacks only the timestamp, the client token and the closing brace."""
+    if client_token is None:
+        return b'%s,"timestamp":%d}' % (opened, timestamp)
+    return b'%s,"timestamp":%d,"clientToken":%s}' % (opened, timestamp, encode(client_token))
+
+
+def accepted(
+    state: dict[str, Any] | None,
+    metadata: dict[str, Any],
+    version: int,
+    timestamp: int,
+    client_token: str | None,
+) -> bytes:
+    """Return the answer to an update: what was asked, with its metadata."""
+    opened = encode({"state": state, "metadata": metadata, "version": version})
+    return finished(opened[:-1], timestamp, client_token)
+
+
+def delta(
+    state: dict[str, Any],
+    metadata: dict[str, Any],
+    version: int,
+    timestamp: int,
+    client_token: str | None,
+) -> bytes:
+    """Return what tells a device what to change."""
+    opened = encode({"version": version, "state": state, "metadata": metadata})
+    return finished(opened[:-1], timestamp, client_token)
+
+
+def documents(previous: bytes, current: bytes, timestamp: int, client_token: str | None) -> bytes:
+    """Return what tells the whole shadow before and after an update."""
+    opened = b'{"previous":%s,"current":%s' % (previous, current)
+    return finished(opened, timestamp, client_token)
+
+
+def rejected(code: int, message: str, timestamp: int, client_token: str | None) -> bytes:
+    """Return the answer to a request that is refused."""
+    return finished(encode({"code": code, "message": message})[:-1], timestamp, client_token)
+
+
+def names(found: list[str], timestamp: int) -> bytes:
+    """Return the answer to a request for the named shadows of a thing."""
+    return encode({"results": found, "timestamp": timestamp})
