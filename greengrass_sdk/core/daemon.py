@@ -2,8 +2,9 @@
 """
 The composition root: builds the services of a core, wires them, starts and stops them.
 
-Order of a start: root and lock, logs, routes, code packages, the local socket, zygotes, pinned
-functions.  What was started is stopped in the reverse order, also when a start fails half-way.
+Order of a start: root and lock, logs, routes, code packages, the local socket, the router's thread,
+zygotes, pinned functions.  What was started is stopped in the reverse order, also when a start
+fails half-way.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import resource
 import secrets
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from attrs import define, field, frozen
 
@@ -145,11 +146,15 @@ class Core:
         self._running.push_async_callback(zygotes.stop)
         self._running.push_async_callback(pool.stop)
         self._running.callback(zygotes.resume)
-        fleet = Fleet(self.group, self.layout, self.config, logs, zygotes, boot, descriptors)
+        spin_ns = _spin_ns(self.group.limits.spin_us)
+        fleet = Fleet(
+            self.group, self.layout, self.config, logs, zygotes, boot, descriptors, spin_ns
+        )
         pool.add(fleet.prepare(table.numbers, as_current_user=self.options.run_as_current_user))
         self._listen_to_router(driver, pool, Reporter(table, fleet.logs, boot, view))
         self._open_socket(loop, Status(self.layout.root, table, driver, pool, zygotes), boot)
         self._running.callback(driver.machine.stop)
+        driver.start()
         await fleet.warm_up()
         self._running.enter_context(self.layout.announce())
         log.info(
@@ -187,15 +192,16 @@ class Core:
         self, loop: asyncio.AbstractEventLoop, table: Table, boot: bytes
     ) -> RouterDriver:
         limits = self.group.limits
-        machine = Router(
-            work_items=limits.work_items,
-            topic_payload_bytes=limits.topic_payload_bytes,
-            invoke_payload_bytes=limits.invoke_payload_bytes,
-            strict=self.group.strict,
-            boot=boot,
-            epoch=time.time() - loop.time(),
-        )
-        driver = RouterDriver(machine, loop)
+        options: _MachineOptions = {
+            "work_items": limits.work_items,
+            "topic_payload_bytes": limits.topic_payload_bytes,
+            "invoke_payload_bytes": limits.invoke_payload_bytes,
+            "strict": self.group.strict,
+            "boot": boot,
+            "epoch": time.time() - loop.time(),
+        }
+        driver = RouterDriver(Router(**options), loop)
+        machine = driver.machine
         self._running.callback(driver.close)
         table.install(machine)
         driver.serve(table.numbers[CLOUD], StandInCloud().receive)
@@ -209,6 +215,7 @@ class Core:
         driver.on(events.RetireWorker, pool.retire_worker)
         driver.on(events.Finished, reporter.finished)
         driver.on(events.Unrouted, reporter.unrouted)
+        driver.on(events.Skipped, reporter.skipped)
         if reporter.view.wanted:
             driver.watch(reporter.tapped)
 
@@ -247,6 +254,26 @@ class Core:
         status.listener = listener
         listener.open(self.layout.ipc_socket)
         self._running.callback(listener.close)
+
+
+class _MachineOptions(TypedDict):
+    """What either machine is made of."""
+
+    work_items: int
+    topic_payload_bytes: int
+    invoke_payload_bytes: int
+    strict: bool
+    boot: bytes
+    epoch: float
+
+
+def _spin_ns(spin_us: int) -> int:
+    """Return how long a call may spin: not at all where it would take its peer's time."""
+    if _native.impl != "c":
+        return 0
+    from greengrass_sdk._native._ring import may_spin
+
+    return spin_us * 1000 if may_spin() else 0
 
 
 async def _tell_skipped(view: View) -> None:

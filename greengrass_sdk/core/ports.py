@@ -3,6 +3,7 @@
 What the services of the core need from each other, as Protocols.
 
 Services are siblings and do not import each other; `core/daemon.py` hands each what it needs.
+`Machine` and `Rings` are what the router's driver needs of the two implementations in `_native`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,115 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
-    from greengrass_sdk._native import Frame
-    from greengrass_sdk._native._py.router.events import Send, Tapped
+    from greengrass_sdk._native import Frame, _abc
+    from greengrass_sdk._native._py.router.events import Output, Send, Tapped
+    from greengrass_sdk._native._py.router.state import FunctionRules, Route, Target
 
-__all__ = ["Connection", "Directory", "FunctionLog", "Observer", "Router"]
+__all__ = ["Connection", "Directory", "FunctionLog", "Machine", "Observer", "Rings", "Router"]
+
+
+class Machine(Protocol):
+    """
+    The router machine, in Python, in C, or in C with a thread of its own.
+
+    :class:`greengrass_sdk._native._py.router.machine.Router` says what each method does.
+    """
+
+    tap: bool
+
+    @property
+    def work_items(self) -> tuple[int, int]:
+        """Work items now, and their limit."""
+
+    @property
+    def unrouted(self) -> int:
+        """Messages that no route matched, since the start."""
+
+    def define_function(self, endpoint: int, rules: FunctionRules, names: Sequence[bytes]) -> None:
+        """Add a function."""
+
+    def define_peer_target(self, endpoint: int, *, queue_items: int, queue_bytes: int) -> None:
+        """Add an endpoint whose messages go to the one peer that is attached to it."""
+
+    def define_service(self, endpoint: int) -> None:
+        """Add an in-core endpoint."""
+
+    def install_routes(self, index: _abc.TopicIndex, routes: Sequence[Route]) -> None:
+        """Replace the subscription table; rows that stay keep their counters."""
+
+    def target_state(self, endpoint: int) -> Target:
+        """Return the target's state, for reading only."""
+
+    def is_busy(self, peer: int) -> bool:
+        """Return whether a worker holds an item."""
+
+    def stop(self) -> None:
+        """Refuse new invocations and ask for no more workers."""
+
+    def attach(self, peer: int, endpoint: int) -> None:
+        """Let a connected client speak for `endpoint`."""
+
+    def attach_worker(self, peer: int, endpoint: int, now: float) -> None:
+        """Let a new process work for the function `endpoint`."""
+
+    def worker_failed(self, endpoint: int, document: bytes, now: float) -> None:
+        """Say that no worker could be started."""
+
+    def close(self, peer: int) -> None:
+        """Send nothing more to `peer`."""
+
+    def detach(self, peer: int, document: bytes, now: float) -> None:
+        """Forget a peer whose last frame was received."""
+
+    def cut(self, peer: int, reason: str, now: float) -> None:
+        """Cut off a peer whose transport found it breaking the contract."""
+
+    def hold(self, peer: int, *, held: bool) -> None:
+        """Tell whether the transport towards `peer` is full."""
+
+    def receive(self, peer: int, frame: Frame, now: float) -> None:
+        """Take one frame of `peer`."""
+
+    def step(self, now: float) -> list[Output]:
+        """Fire the deadlines that have come, and return all outputs since the last step."""
+
+    def next_deadline(self) -> float | None:
+        """Return the time at which `step` must be called at the latest, None for never."""
+
+
+class Rings(Protocol):
+    """
+    The peers on shared memory, which a thread in C serves.
+
+    :class:`greengrass_sdk._native._plane.Plane` says what each method does.
+    """
+
+    @property
+    def fd(self) -> int:
+        """Readable when the machine's `step` has something."""
+
+    def start(self) -> None:
+        """Start the thread."""
+
+    def close(self) -> None:
+        """End the thread, and all connections with it."""
+
+    def connect(self, peer: int, sock: socket.socket, ring_bytes: int) -> tuple[int, int]:
+        """Take the socket over; return shared memory and eventfd for the other end."""
+
+    def drain(self, peer: int) -> None:
+        """Receive what the peer wrote before now."""
+
+    def disconnect(self, peer: int) -> None:
+        """Receive that, then close the connection."""
+
+    def send(self, frame: Send) -> None:
+        """Send a frame past the machine."""
+
+    def stalled(self, peer: int) -> bool:
+        """Return whether frames wait because the peer does not read."""
 
 
 class Connection(Protocol):
@@ -37,6 +142,11 @@ class Router(Protocol):
     def connect(self, sock: socket.socket, connection: Connection) -> int:
         """Take over a connected socket and return its peer number."""
 
+    def connect_worker(
+        self, sock: socket.socket, connection: Connection, *, ring: bool
+    ) -> tuple[int, list[int]]:
+        """Do so for a worker, and return what it must be given beside the socket's other end."""
+
     def attach(self, peer: int, endpoint: int) -> None:
         """Let a connected client speak for `endpoint`."""
 
@@ -54,6 +164,9 @@ class Router(Protocol):
 
     def is_busy(self, peer: int) -> bool:
         """Return whether a worker holds an item."""
+
+    def is_stalled(self, peer: int) -> bool:
+        """Return whether frames wait for a peer that does not read."""
 
     def reply(self, frame: Send) -> None:
         """Send a frame to a peer past the machine: control answers."""

@@ -16,7 +16,7 @@ from greengrass_sdk._native._py.router.texts import message_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from greengrass_sdk._native._py.router.events import Finished, Tapped, Unrouted
+    from greengrass_sdk._native._py.router.events import Finished, Skipped, Tapped, Unrouted
     from greengrass_sdk.core.ports import FunctionLog
     from greengrass_sdk.core.router.table import Table
     from greengrass_sdk.core.telemetry.view import View
@@ -55,6 +55,10 @@ class Reporter:
             outcome=event.outcome,
             reason=event.reason or None,
         )
+
+    def skipped(self, event: Skipped) -> None:
+        """Count messages that were routed faster than they can be shown."""
+        self.view.skip(event.messages)
 
     def unrouted(self, event: Unrouted) -> None:
         """Warn, once for each source and topic, that nobody gets these messages."""

@@ -14,7 +14,7 @@ from greengrass_sdk._native._py.router.events import Outcome
 from greengrass_sdk._native._py.router.state import FunctionTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from greengrass_sdk.core.functions.pool import ManagedFunction, Pool
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from greengrass_sdk.core.router.table import Table
 
 __all__ = ["Status"]
+
+_SHARES = {"p50_us": 0.5, "p99_us": 0.99}
 
 
 @define(eq=False)
@@ -41,6 +43,7 @@ class Status:
 
     def report(self) -> Mapping[str, object]:
         """Return everything, as plain values."""
+        self.driver.run()  # takes the counters over from where the frames are moved
         machine = self.driver.machine
         used, limit = machine.work_items
         group = self.table.group
@@ -91,11 +94,13 @@ class Status:
                     "pid": worker.pid,
                     "state": worker.state,
                     "since_ms": round((now - worker.since) * 1000),
+                    "stalled": self.driver.is_stalled(worker.peer),
                 }
                 for worker in function.workers.values()
             ],
             "waiting": len(target.waiting),
             "running": target.items - len(target.waiting),
+            "waits": _waits(target.waits),
             "refused": target.refused,
             "ok": outcomes[Outcome.OK],
             "handled": outcomes[Outcome.HANDLED],
@@ -104,3 +109,27 @@ class Status:
             "restarts": function.restarts,
             "last_error": function.last_error,
         }
+
+
+def _waits(counts: Sequence[int]) -> Mapping[str, object]:
+    """
+    Return how long items waited for their start: counts, and the bounds that shares stayed below.
+
+    `counts[n]` items waited less than 2**n microseconds, and no less than half of that.
+    """
+    total = sum(counts)
+    report: dict[str, object] = {"count": total}
+    for name, share in _SHARES.items():
+        report[name] = _below(counts, total * share) if total else None
+    used = max((n + 1 for n, count in enumerate(counts) if count), default=0)
+    return {**report, "buckets_us": [[1 << n, counts[n]] for n in range(used)]}
+
+
+def _below(counts: Sequence[int], wanted: float) -> int:
+    """Return the bound in microseconds that the first `wanted` items stayed below."""
+    seen = 0
+    for number, count in enumerate(counts):
+        seen += count
+        if seen >= wanted:
+            return 1 << number
+    return 1 << len(counts)

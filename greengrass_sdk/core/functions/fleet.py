@@ -41,6 +41,7 @@ class Fleet:
 
     Args:
         descriptors: Soft and hard limit of open files that functions get.
+        spin_ns: How long a function's call may spin for its reply.
 
     Attributes:
         logs: Log of each function, by endpoint.
@@ -53,6 +54,7 @@ class Fleet:
     zygotes: Zygotes
     boot: bytes
     descriptors: tuple[int, int]
+    spin_ns: int = 0
     logs: dict[int, FunctionLog] = field(factory=dict)
 
     def prepare(
@@ -158,4 +160,5 @@ class Fleet:
             rlimits={"RLIMIT_NOFILE": self.descriptors},
             log_level=self.files.level,
             pinned=function.pinned,
+            spin_ns=self.spin_ns,
         )

@@ -78,6 +78,8 @@ class ManagedFunction:
     restarts: int = 0
     last_error: str | None = None
     restart: asyncio.TimerHandle | None = None
+    asked: int = 0
+    """Workers that wait for their zygote."""
 
     @property
     def state(self) -> str:
@@ -85,7 +87,7 @@ class ManagedFunction:
         states = {worker.state for worker in self.workers.values()}
         if "ready" in states:
             return "running"
-        if "starting" in states:
+        if "starting" in states or self.asked:
             return "starting"
         if self.restart is not None:
             return "waiting"
@@ -197,24 +199,49 @@ class Pool:
     # Starting.
 
     def _spawn(self, function: ManagedFunction) -> None:
-        """Create a worker's channels, connect it to the router, and ask the zygote for it."""
+        """Begin to start a worker."""
+        function.asked += 1
+        task = self.loop.create_task(self._start(function))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start(self, function: ManagedFunction) -> None:
+        """Start a worker; how it is connected depends on what its interpreter can do."""
         try:
-            channels = Channels.open()
+            zygote = await function.zygote()
+        except (GreengrassError, OSError) as error:
+            self._not_started(function, f"the worker could not be started: {error}")
+            return
+        finally:
+            function.asked -= 1
+        if self._stopping:
+            return  # nobody waits any more
+        try:
+            worker = self._connect(function, zygote)
         except OSError as error:
             self._not_started(function, f"no channel for a new worker: {error}")
             return
+        # Behind the spawn request: somebody waits for the worker.
+        self.loop.call_soon(self._attend, function, worker)
+        await self._ask(function, worker, zygote)
+
+    def _connect(self, function: ManagedFunction, zygote: Zygote) -> WorkerProcess:
+        """Create a worker's channels, and connect it to the router."""
+        channels = Channels.open()
         worker = WorkerProcess(
             function.name, channels, self.loop, function.logs, self._lost, since=self.loop.time()
         )
-        worker.peer = self.router.connect(channels.channel, worker)
+        try:
+            number, more = self.router.connect_worker(channels.channel, worker, ring=zygote.rings)
+        except OSError:
+            channels.close()
+            raise
+        channels.add(more)
+        worker.peer, worker.zygote = number, zygote
         function.workers[worker.peer] = worker
         self._owners[worker.peer] = function
         self.router.attach_worker(worker.peer, function.endpoint)
-        task = self.loop.create_task(self._ask(function, worker))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        # Behind the first step of that task: somebody waits for the worker.
-        self.loop.call_soon(self._attend, function, worker)
+        return worker
 
     def _attend(self, function: ManagedFunction, worker: WorkerProcess) -> None:
         """Do for a new worker what can wait until it was asked for."""
@@ -222,10 +249,8 @@ class Pool:
             worker.listen()
             self._tell(function, worker.state, None, None)
 
-    async def _ask(self, function: ManagedFunction, worker: WorkerProcess) -> None:
+    async def _ask(self, function: ManagedFunction, worker: WorkerProcess, zygote: Zygote) -> None:
         try:
-            zygote = await function.zygote()
-            worker.zygote = zygote
             spawned = await zygote.spawn(function.request(worker.peer), worker.channels.theirs)
         except (GreengrassError, OSError) as error:
             worker.channels.close_theirs()
@@ -251,7 +276,8 @@ class Pool:
         function.logs.write("FATAL", "greengrass", reason)
         function.last_error = reason
         self.router.worker_failed(function.endpoint, End(reason, "Runtime.StartError").document)
-        if function.pinned:
+        self._tell(function, "failed", None, reason)
+        if function.pinned and not self._stopping:
             self._restart_later(function, reason)
 
     # Ending.

@@ -17,7 +17,7 @@ from greengrass_sdk.runtime.logs import RecordAssembler
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from greengrass_sdk._native import Frame
     from greengrass_sdk.core.functions.zygote import Zygote
@@ -35,7 +35,12 @@ _LEVELS = {b"D": "DEBUG", b"I": "INFO", b"W": "WARN", b"E": "ERROR", b"F": "FATA
 
 @define
 class Channels:
-    """The descriptors a worker is born with: the core's ends and the worker's ends."""
+    """
+    The descriptors a worker is born with: the core's ends and the worker's ends.
+
+    Attributes:
+        theirs: In the order of the spawn request; :meth:`add` appends those of shared memory.
+    """
 
     channel: socket.socket
     log: socket.socket
@@ -62,6 +67,18 @@ class Channels:
             [their_channel.fileno(), their_record.fileno(), their_stdout, their_stderr],
             [their_channel, their_record],
         )
+
+    def add(self, descriptors: Iterable[int]) -> None:
+        """Take over what the worker gets beside: shared memory, and the eventfd of the core."""
+        self.theirs += descriptors
+
+    def close(self) -> None:
+        """Close both ends: there will be no worker."""
+        self.close_theirs()
+        self.channel.close()
+        self.log.close()
+        os.close(self.stdout)
+        os.close(self.stderr)
 
     def close_theirs(self) -> None:
         """Close the worker's ends once they were passed on."""

@@ -4,6 +4,11 @@ Drives the router machine: moves frames between sockets and the machine, and fir
 
 `RouterDriver` is the only owner of the machine.  Other parts of the core connect peers, send frames
 in the name of in-core endpoints (`send`, `call`), and hear events by the handlers they set.
+
+With rings, a thread in C works on the same machine beside the event loop: it moves the frames of
+workers and fires deadlines, and this driver only takes what needs Python.  Each call of the machine
+locks it for itself, so nothing here knows of that thread, but that what a call made of the machine
+may have changed by the next one.
 """
 
 from __future__ import annotations
@@ -13,13 +18,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from greengrass_sdk._native import Flag, Frame, Kind
 from greengrass_sdk._native._py.router.events import (
+    Control,
     CutOff,
+    Ended,
     Send,
     Tapped,
 )
 from greengrass_sdk._native._py.router.state import CORE
 from greengrass_sdk.core.router.transport import Transport
 from greengrass_sdk.errors import LocalProtocolError
+from greengrass_sdk.model import limits
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,8 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from greengrass_sdk._native._py.router.events import Output
-    from greengrass_sdk._native._py.router.machine import Router
-    from greengrass_sdk.core.ports import Connection
+    from greengrass_sdk.core.ports import Connection, Machine, Rings
 
 __all__ = ["RouterDriver"]
 
@@ -36,13 +43,30 @@ log = logging.getLogger(__name__)
 
 _E = TypeVar("_E")
 
+_ROUNDS = 16  # steps in one turn of the loop: a busy thread must not keep the others waiting
+
 
 class RouterDriver:
-    """The router machine in the core's event loop."""
+    """
+    The router machine in the core's event loop.
 
-    def __init__(self, machine: Router, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        rings: The same machine, where workers are on shared memory; None: all are on sockets.
+        ring_bytes: Of shared memory for one worker, each way.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        rings: Rings | None = None,
+        ring_bytes: int = limits.RING_BYTES,
+    ) -> None:
         self.machine = machine
         self._loop = loop
+        self._rings = rings
+        self._ring_bytes = ring_bytes
         self._transports: dict[int, Transport] = {}
         self._connections: dict[int, Connection] = {}
         self._services: dict[int, Callable[[Send], None]] = {}
@@ -52,8 +76,11 @@ class RouterDriver:
         self._last_peer = CORE
         self._last_call = 0
         self._running = False
+        self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        if rings is not None:
+            loop.add_reader(rings.fd, self.run)
 
     # Wiring.
 
@@ -65,6 +92,11 @@ class RouterDriver:
         """Hand the messages for an in-core endpoint to `receive`."""
         self.machine.define_service(endpoint)
         self._services[endpoint] = receive
+
+    def start(self) -> None:
+        """Let the frames of workers flow: all endpoints, routes and handlers are there."""
+        if self._rings is not None:
+            self._rings.start()
 
     def watch(self, watcher: Callable[[Tapped], None]) -> Callable[[], None]:
         """Turn the tap on for `watcher`; the returned call ends it."""
@@ -81,9 +113,7 @@ class RouterDriver:
 
     def connect(self, sock: socket.socket, connection: Connection) -> int:
         """Take over a connected socket and return its peer number."""
-        self._last_peer += 1
-        number = self._last_peer
-        self._connections[number] = connection
+        number = self._admit(connection)
         self._transports[number] = Transport(
             number,
             sock,
@@ -94,6 +124,37 @@ class RouterDriver:
             on_held=self._held,
         )
         return number
+
+    def connect_worker(
+        self, sock: socket.socket, connection: Connection, *, ring: bool
+    ) -> tuple[int, list[int]]:
+        """
+        Take over the socket of a worker to be born; return its peer number, and descriptors.
+
+        Args:
+            ring: Whether the worker could use shared memory.
+
+        Returns:
+            The descriptors are for the worker, beside the other end of the socket, and the caller's
+            to close: shared memory and eventfd, or none over a stream.
+
+        Raises:
+            OSError: There is no memory or no descriptor left; the socket stays the caller's.
+        """
+        if self._rings is None or not ring:
+            return self.connect(sock, connection), []
+        number = self._admit(connection)
+        sock.setblocking(False)
+        try:
+            return number, [*self._rings.connect(number, sock, self._ring_bytes)]
+        except BaseException:
+            del self._connections[number]
+            raise
+
+    def _admit(self, connection: Connection) -> int:
+        self._last_peer += 1
+        self._connections[self._last_peer] = connection
+        return self._last_peer
 
     def attach(self, peer: int, endpoint: int) -> None:
         """Let a connected client speak for `endpoint`."""
@@ -114,6 +175,9 @@ class RouterDriver:
         transport = self._transports.get(peer)
         if transport is not None:
             transport.read_all()
+        elif self._rings is not None:
+            self._rings.drain(peer)
+            self.run()
 
     def disconnect(self, peer: int, document: bytes = b"") -> None:
         """Receive what the peer still wrote, then forget it; `document` ends its running item."""
@@ -121,6 +185,8 @@ class RouterDriver:
         transport = self._transports.pop(peer, None)
         if transport is not None:
             transport.close()
+        elif self._rings is not None:
+            self._rings.disconnect(peer)
         self._connections.pop(peer, None)
         self.machine.detach(peer, document, self._loop.time())
         self.run()
@@ -129,12 +195,21 @@ class RouterDriver:
         """Return whether a worker holds an item."""
         return self.machine.is_busy(peer)
 
+    def is_stalled(self, peer: int) -> bool:
+        """Return whether frames wait for a peer that does not read."""
+        transport = self._transports.get(peer)
+        if transport is not None:
+            return transport.held
+        return self._rings is not None and self._rings.stalled(peer)
+
     def reply(self, frame: Send) -> None:
         """Send a frame to a peer past the machine: control answers."""
         transport = self._transports.get(frame.peer)
         if transport is not None:
             transport.put(frame)
             transport.flush()
+        elif self._rings is not None:
+            self._rings.send(frame)
 
     # In-core senders.
 
@@ -147,6 +222,7 @@ class RouterDriver:
         """Publish as `send` does, and return what became of the message at each target."""
         if self._running:
             raise LocalProtocolError("a traced publish from within a step of the router")
+        self.run()  # what others left would take the room for what is looked for
         seen: list[Tapped] = []
         unwatch = self.watch(seen.append)
         try:
@@ -178,20 +254,27 @@ class RouterDriver:
 
     def run(self) -> None:
         """Step the machine until it has nothing more to say, then send all frames."""
-        if self._running:
+        if self._running or self._closed:
             return  # the loop below will see what was added
         self._running = True
         try:
-            while outputs := self.machine.step(self._loop.time()):
+            for _ in range(_ROUNDS):
+                if not (outputs := self.machine.step(self._loop.time())):
+                    return
                 self._send([each for each in outputs if isinstance(each, Send)])
                 for output in outputs:
                     self._tell_safely(output)
+            self._loop.call_soon(self.run)
         finally:
             self._running = False
             self._arm()
 
     def close(self) -> None:
-        """Close all transports."""
+        """Close all transports, and end the thread if there is one; may be called again."""
+        if self._rings is not None and not self._closed:
+            self._loop.remove_reader(self._rings.fd)
+            self._rings.close()
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for transport in self._transports.values():
@@ -238,9 +321,21 @@ class RouterDriver:
         if isinstance(output, CutOff):
             self._disconnect_cut(output)
             return
+        if isinstance(output, Control | Ended):
+            self._tell_connection(output)
+            return
         handler = self._handlers.get(type(output))
         if handler is not None:
             handler(output)
+
+    def _tell_connection(self, output: Control | Ended) -> None:
+        connection = self._connections.get(output.peer)
+        if connection is None:
+            return  # disconnected since
+        if isinstance(output, Control):
+            connection.control(output.frame)
+        else:
+            connection.ended()
 
     def _disconnect_cut(self, output: CutOff) -> None:
         transport = self._transports.pop(output.peer, None)

@@ -18,13 +18,14 @@ from greengrass_sdk._native._py.router.state import FunctionRules, Route
 from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model import limits
 from greengrass_sdk.model.arn import CLOUD, SHADOW_SERVICE
+from greengrass_sdk.model.function import Function
 from greengrass_sdk.model.topic import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from greengrass_sdk._native import _abc
-    from greengrass_sdk._native._py.router.machine import Router
+    from greengrass_sdk.core.ports import Machine
     from greengrass_sdk.model.group import Device, Group, LocalClient
     from greengrass_sdk.model.subscription import Subscription
 
@@ -48,12 +49,14 @@ class Table:
     Endpoints and rows of one group.
 
     Attributes:
-        numbers: Endpoint number of each address.
+        numbers: Endpoint number of each address, those of the table before included.
         addresses: The reverse of `numbers`.
         routes: One for each subscription, in the order of the group file.
     """
 
     group: Group
+    _before: Mapping[str, int] = field(factory=dict, repr=False)
+    _defined: frozenset[str] = frozenset()
     numbers: dict[str, int] = field(init=False)
     addresses: dict[int, str] = field(init=False)
     routes: list[Route] = field(init=False)
@@ -65,7 +68,9 @@ class Table:
         addresses = [TOOL, CLOUD, SHADOW_SERVICE, *(group.address(name) for name in members)]
         for row in group.subscriptions:
             addresses += [row.source, row.target]
-        numbers = {address: n for n, address in enumerate(dict.fromkeys(addresses), start=1)}
+        numbers = dict(self._before)
+        for address in addresses:
+            numbers.setdefault(address, len(numbers) + 1)
         index = TopicIndex()
         routes = []
         for number, row in enumerate(group.subscriptions):
@@ -76,33 +81,50 @@ class Table:
         object.__setattr__(self, "routes", routes)
         object.__setattr__(self, "index", index)
 
-    def install(self, machine: Router) -> None:
-        """Define every function, device and client with the router machine, and its routes."""
-        group = self.group
-        for function in group.functions.values():
-            unqualified = function.arn.rpartition(":")[0]
-            version = f":{function.version}"
-            names = (function.arn, unqualified, function.name + version, function.name)
-            rules = FunctionRules(
-                function.pinned,
-                function.timeout_s,
-                function.workers_limit,
-                function.idle_s,
-                function.queue_items,
-                function.queue_bytes,
-            )
-            machine.define_function(
-                self.numbers[function.arn], rules, [name.encode() for name in names]
-            )
-        members: list[Device | LocalClient] = [*group.devices.values(), *group.clients.values()]
-        for member in members:
+    def successor(self, group: Group) -> Table:
+        """Return the table of a changed group: who is connected keeps its number."""
+        return Table(group, self.numbers, self._defined | {arn for arn, _ in self._members()})
+
+    def install(self, machine: Machine) -> None:
+        """
+        Define every function, device and client with the router machine, and its routes.
+
+        What the table before had defined stays as it is, with its workers and what waits there;
+        rows with the id of an old one go on with its counters.
+        """
+        for arn, member in self._members():
+            if arn in self._defined:
+                continue
+            if isinstance(member, Function):
+                self._define(machine, member)
+                continue
             machine.define_peer_target(
-                self.numbers[member.arn],
-                queue_items=limits.QUEUE_ITEMS,
-                queue_bytes=limits.QUEUE_BYTES,
+                self.numbers[arn], queue_items=limits.QUEUE_ITEMS, queue_bytes=limits.QUEUE_BYTES
             )
-        machine.define_peer_target(self.numbers[SHADOW_SERVICE], queue_items=0, queue_bytes=0)
+        if SHADOW_SERVICE not in self._before:
+            machine.define_peer_target(self.numbers[SHADOW_SERVICE], queue_items=0, queue_bytes=0)
         machine.install_routes(self.index, self.routes)
+
+    def _members(self) -> Iterator[tuple[str, Function | Device | LocalClient]]:
+        for members in (self.group.functions, self.group.devices, self.group.clients):
+            for member in members.values():
+                yield member.arn, member
+
+    def _define(self, machine: Machine, function: Function) -> None:
+        unqualified = function.arn.rpartition(":")[0]
+        version = f":{function.version}"
+        names = (function.arn, unqualified, function.name + version, function.name)
+        rules = FunctionRules(
+            function.pinned,
+            function.timeout_s,
+            function.workers_limit,
+            function.idle_s,
+            function.queue_items,
+            function.queue_bytes,
+        )
+        machine.define_function(
+            self.numbers[function.arn], rules, [name.encode() for name in names]
+        )
 
     def number(self, name_or_address: str) -> int:
         """Return the endpoint number of a name or address; KeyError if the group has none such."""

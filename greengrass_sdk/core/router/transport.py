@@ -75,6 +75,11 @@ class Transport:
         """Whether the socket is closed."""
         return self._closed
 
+    @property
+    def held(self) -> bool:
+        """Whether so much waits for the peer that the router keeps messages back."""
+        return self._held
+
     def put(self, send: Send) -> None:
         """Take one frame to be sent by the next `flush`."""
         payload = send.payload

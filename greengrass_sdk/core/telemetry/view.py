@@ -124,6 +124,10 @@ class View:
         """Show a log record; without a function it is the system's."""
         self._emit({"event": "log", "function": function, "level": level, "message": message})
 
+    def skip(self, count: int) -> None:
+        """Count messages that were never handed to `message`."""
+        self._messages.skipped += count
+
     def flush(self) -> None:
         """Tell how many events were skipped and not yet told: now and then, and at the end."""
         self._tell_skipped()

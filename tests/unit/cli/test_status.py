@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from greengrass_sdk.cli.status import duration_text
+from greengrass_sdk.cli.status import duration_text, wait_text
 
 STATUS = {
     "ok": True,
@@ -26,7 +27,11 @@ STATUS = {
             "arn": "arn:aws:lambda:us-east-1:000000000000:function:climate:1",
             "pinned": True,
             "state": "running",
-            "workers": [{"pid": 43, "state": "idle", "since_ms": 1}],
+            "workers": [
+                {"pid": 43, "state": "ready", "since_ms": 1, "stalled": False},
+                {"pid": 44, "state": "ready", "since_ms": 1, "stalled": True},
+            ],
+            "waits": {"count": 3, "p50_us": 64, "p99_us": 2048, "buckets_us": []},
             "waiting": 0,
             "running": 1,
             "ok": 7,
@@ -81,8 +86,29 @@ def test_the_head_says_which_core_this_is(run):
 def test_each_function_has_a_line_and_its_last_error(run):
     lines = [line.split() for line in run("status")[1].splitlines()]
 
-    assert ["climate", "pinned", "running", "43", "0", "1", "7", "1", "handled", "2"] in lines
+    line = "climate pinned running 43, 44 0 1 7 1 handled 2 <64 us, p99 <2.0 ms"
+    assert line.split() in lines
     assert ["climate:", "last", "error:", "exit", "status", "1"] in lines
+
+
+def test_a_worker_that_does_not_read_is_told(run):
+    text = "climate: pid 44 stalled: its ring is full, because it is stopped or does not read"
+    assert text in run("status")[1].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [(1, "1 us"), (512, "512 us"), (1024, "1.0 ms"), (16384, "16 ms"), (2**20, "1.0 s")],
+)
+def test_waits_are_said_in_their_largest_unit(microseconds, text):
+    assert wait_text(microseconds) == text
+
+
+def test_a_core_that_measures_no_waits_shows_none(core, run):
+    functions: Any = STATUS["functions"]
+    core.answers["status"] = {**STATUS, "functions": [{**functions[0], "waits": {"count": 0}}]}
+
+    assert "  -" in run("status")[1]
 
 
 def test_each_row_counts_what_it_delivered_and_dropped(run):

@@ -3,13 +3,15 @@ import asyncio
 import os
 from typing import Any
 
+import pytest
+
 from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk.core.functions.pool import ManagedFunction, Pool
 from greengrass_sdk.core.functions.zygotes import Zygotes
 from greengrass_sdk.core.router.driver import RouterDriver
 from greengrass_sdk.core.router.table import Table
-from greengrass_sdk.core.status import Status
+from greengrass_sdk.core.status import Status, _waits
 from greengrass_sdk.model.group import parse_group
 
 GROUP = """
@@ -86,7 +88,32 @@ def test_the_report_names_functions_rows_clients_and_counters(tmp_path):
         function["running"],
         function["workers"],
     )
+    assert {"count": 0, "p50_us": None, "p99_us": None, "buckets_us": []} == function["waits"]
     assert [{"name": "panel", "connected": False}] == report["clients"]
     assert [("row", 1, {}), ("other", 0, {"not connected": 1})] == [
         (row["id"], row["delivered"], row["dropped"]) for row in report["subscriptions"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "report"),
+    [
+        ([0] * 4, {"count": 0, "p50_us": None, "p99_us": None, "buckets_us": []}),
+        ([3, 0, 0], {"count": 3, "p50_us": 1, "p99_us": 1, "buckets_us": [[1, 3]]}),
+        (
+            [0, 60, 39, 1],
+            {
+                "count": 100,
+                "p50_us": 2,
+                "p99_us": 4,
+                "buckets_us": [[1, 0], [2, 60], [4, 39], [8, 1]],
+            },
+        ),
+        (
+            [0, 1, 1],
+            {"count": 2, "p50_us": 2, "p99_us": 4, "buckets_us": [[1, 0], [2, 1], [4, 1]]},
+        ),
+    ],
+)
+def test_waiting_times_are_told_by_the_bounds_they_stayed_below(counts, report):
+    assert report == _waits(counts)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from greengrass_sdk._native import Flag
 
 if TYPE_CHECKING:
+    from greengrass_sdk._native import Frame
     from greengrass_sdk._native._py.router.state import Item, Route
 
 __all__ = [
+    "Control",
     "CutOff",
+    "Ended",
     "Finished",
     "ImportFailed",
     "NeedWorkers",
@@ -20,6 +23,7 @@ __all__ = [
     "Output",
     "RetireWorker",
     "Send",
+    "Skipped",
     "Tapped",
     "Unrouted",
     "WorkerReady",
@@ -127,6 +131,29 @@ class Unrouted(NamedTuple):
     topic: bytes
 
 
+class Control(NamedTuple):
+    """A CONTROL frame of a ring peer, for the core itself."""
+
+    peer: int
+    frame: Frame
+
+
+class Ended(NamedTuple):
+    """
+    The connection of a ring peer ended; the router has closed it already.
+
+    What the peer committed before can still be received.
+    """
+
+    peer: int
+
+
+class Skipped(NamedTuple):
+    """So many `Tapped` were left out here, because nobody took them in time."""
+
+    messages: int
+
+
 Output = (
     Send
     | NeedWorkers
@@ -137,4 +164,7 @@ Output = (
     | Finished
     | Tapped
     | Unrouted
+    | Control
+    | Ended
+    | Skipped
 )

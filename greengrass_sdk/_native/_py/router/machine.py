@@ -144,7 +144,14 @@ class Router:
         self.attach(CORE, endpoint)
 
     def install_routes(self, index: _abc.TopicIndex, routes: Sequence[Route]) -> None:
-        """Replace the subscription table: `index` answers row numbers of `routes`."""
+        """
+        Replace the subscription table: `index` answers row numbers of `routes`.
+
+        A route with the id of an older one goes on with its counters.
+        """
+        older = {route.id: route for route in self._routes}
+        for route in routes:
+            route.resume(older.get(route.id, route))
         self._index = index
         self._routes = routes
         self._reported.clear()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CORE",
+    "WAITS",
     "FunctionRules",
     "FunctionTarget",
     "Item",
@@ -31,6 +32,9 @@ __all__ = [
 
 CORE = 0
 """The peer number of the core itself."""
+
+WAITS = 32
+"""Buckets of the histogram of waiting times; the last one has everything above."""
 
 
 class FunctionRules(NamedTuple):
@@ -54,6 +58,11 @@ class Route:
         self.target = target
         self.delivered = 0
         self.dropped: dict[str, int] = {}
+
+    def resume(self, older: Route) -> None:
+        """Go on counting where `older`, the same row of an older table, is."""
+        self.delivered = older.delivered
+        self.dropped = dict(older.dropped)
 
     def drop(self, reason: str) -> None:
         """Count one message that the target did not take."""
@@ -229,6 +238,7 @@ class FunctionTarget:
         "starting",
         "waiting",
         "waiting_bytes",
+        "waits",
         "workers",
     )
 
@@ -249,6 +259,8 @@ class FunctionTarget:
         self.refused = 0
         self.last_failure = b""
         self.outcomes = dict.fromkeys(Outcome, 0)
+        self.waits = [0] * WAITS
+        """`waits[n]` items waited for their start less than 2**n us, and at least half of that."""
         self.calls: deque[Item] = deque()
         """Calls that have not started, waiting or sent ahead, in the order of their deadlines."""
         self.armed_at: float | None = None
@@ -284,6 +296,8 @@ class FunctionTarget:
     def begin(self, item: Item, now: float) -> None:
         """Note that `item`, which was sent, starts to run."""
         item.started_at = now
+        waited_us = int((now - item.queued_at) * 1e6)
+        self.waits[min(waited_us.bit_length(), WAITS - 1)] += 1
         if item.start_by is not None and not item.ended:
             self.calls.remove(item)  # the first one, nearly always
 

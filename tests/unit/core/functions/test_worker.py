@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,21 @@ async def until(condition):
 def test_an_exit_is_put_into_words(status, reason, error_type):
     end = describe_exit(status)
     assert {"errorMessage": reason, "errorType": error_type} == json.loads(end.document)
+
+
+def open_descriptors():
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
+def test_a_worker_over_rings_gets_their_descriptors_last():
+    before = open_descriptors()
+    channels = Channels.open()
+    assert 4 == len(channels.theirs)
+    more = [os.open(os.devnull, os.O_RDONLY), os.eventfd(0)]
+    channels.add(more)
+    assert more == channels.theirs[4:]
+    channels.close()
+    assert before == open_descriptors()
 
 
 def test_log_records_keep_level_origin_and_order():

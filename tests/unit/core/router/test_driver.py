@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from typing import Any
 
 import pytest
 
 from greengrass_sdk._native import Flag, Frame, FrameDecoder, Kind, Status, TopicIndex, encode_frame
-from greengrass_sdk._native._py.router.events import NeedWorkers, RetireWorker, Send, Unrouted
+from greengrass_sdk._native._py.router.events import (
+    Control,
+    CutOff,
+    Ended,
+    NeedWorkers,
+    RetireWorker,
+    Send,
+    Unrouted,
+)
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk._native._py.router.state import FunctionRules, Route
 from greengrass_sdk.core.router.driver import RouterDriver
@@ -20,6 +30,8 @@ class Peer:
 
     def __init__(self, sock):
         self.number = 0
+        self.descriptors = []
+        self.ours = None
         self.sock = sock
         self.sock.setblocking(False)
         self.decoder = FrameDecoder()
@@ -48,11 +60,68 @@ class Peer:
                 await asyncio.sleep(0)
 
 
+class Rings(Router):
+    """A machine with rings: what reaches a ring peer is in `sent`, what comes from it in `news`."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self.calls = []
+        self.peers = {}
+        self.sent = []
+        self.news = []
+
+    def tell(self, *outputs):
+        self.news += outputs
+        os.eventfd_write(self.fd, 1)
+
+    def step(self, now):
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.fd)
+        news, self.news = self.news, []
+        outputs = [*super().step(now), *news]
+        ring = [o for o in outputs if isinstance(o, Send) and o.peer in self.peers]
+        self.sent += ring
+        return [output for output in outputs if output not in ring]
+
+    def start(self):
+        self.calls.append("start")
+
+    def close(self, peer=None):
+        if peer is not None:
+            super().close(peer)
+            return
+        self.calls.append("close")
+        for sock in self.peers.values():
+            sock.close()
+        os.close(self.fd)
+
+    def connect(self, peer, sock, ring_bytes):
+        if ring_bytes == 0:
+            raise OSError(errno.ENOMEM, "no memory")
+        self.peers[peer] = socket.socket(fileno=sock.detach())
+        return 100 + peer, 200 + peer
+
+    def drain(self, peer):
+        self.calls.append(("drain", peer))
+
+    def disconnect(self, peer):
+        self.calls.append(("disconnect", peer))
+        self.peers.pop(peer).close()
+
+    def send(self, frame):
+        self.sent.append(frame)
+
+    def stalled(self, peer):
+        return peer in self.peers
+
+
 class Bench:
     """A driver with a function, a service and a client, and rows from the cloud to all of them."""
 
-    def __init__(self, *, timeout_s=3.0):
-        machine = Router(work_items=10, topic_payload_bytes=1000, invoke_payload_bytes=1000)
+    def __init__(self, *, timeout_s=3.0, ring_bytes=None):
+        kind = Router if ring_bytes is None else Rings
+        machine: Any = kind(work_items=10, topic_payload_bytes=1000, invoke_payload_bytes=1000)
         rules = FunctionRules(
             pinned=False,
             timeout_s=timeout_s,
@@ -63,7 +132,13 @@ class Bench:
         )
         machine.define_function(FUNCTION, rules, [b"function"])
         machine.define_peer_target(CLIENT, queue_items=1, queue_bytes=100)
-        self.driver = RouterDriver(machine, asyncio.get_running_loop())
+        self.rings = machine
+        self.driver = RouterDriver(
+            machine,
+            asyncio.get_running_loop(),
+            rings=None if ring_bytes is None else machine,
+            ring_bytes=ring_bytes or 0,
+        )
         self.cloud: list[Send] = []
         self.driver.serve(CLOUD, self.cloud.append)
         index = TopicIndex()
@@ -82,6 +157,14 @@ class Bench:
         peer = Peer(theirs)
         peer.number = self.driver.connect(ours, peer)
         self.sockets.append(theirs)
+        return peer
+
+    def worker(self, *, ring=True):
+        ours, theirs = socket.socketpair()
+        peer = Peer(theirs)
+        peer.ours = ours
+        self.sockets += [ours, theirs]
+        peer.number, peer.descriptors = self.driver.connect_worker(ours, peer, ring=ring)
         return peer
 
     def client(self):
@@ -270,3 +353,111 @@ def test_a_control_frame_behind_a_violation_is_not_heard(scenario):
         assert [] == bad.controls
 
     scenario(play)
+
+
+def test_a_worker_is_on_a_stream_unless_both_sides_have_rings(scenario):
+    async def without(bench):
+        assert [] == bench.worker().descriptors
+
+    async def cannot(bench):
+        worker = bench.worker(ring=False)
+        assert [] == worker.descriptors
+        assert not bench.driver.is_stalled(worker.number)
+
+    scenario(without)
+    scenario(cannot, ring_bytes=65536)
+
+
+def test_a_worker_on_rings_is_the_planes_and_an_invocation_reaches_it(scenario):
+    async def play(bench):
+        worker = bench.worker()
+        number = worker.number
+        assert [100 + number, 200 + number] == worker.descriptors
+        bench.driver.attach_worker(number, FUNCTION)
+        bench.rings.receive(number, Frame(Kind.READY, 0, FUNCTION, 0, b"", b"", b""), 0.0)
+        call = asyncio.create_task(
+            bench.driver.call(CLOUD, b"function", b"", b"in", event=False),
+        )
+        await until(lambda: bench.rings.sent)
+        [item] = bench.rings.sent
+        assert (number, Kind.INVOKE, b"in") == (item.peer, item.kind, item.payload)
+        result = Frame(Kind.RESULT, 0, FUNCTION, item.id, b"", b"", b"out")
+        bench.rings.receive(number, result, 0.0)
+        os.eventfd_write(bench.rings.fd, 1)
+        assert b"out" == (await call).payload
+        assert bench.driver.is_stalled(number)
+
+    scenario(play, ring_bytes=65536)
+
+
+def test_the_owner_of_a_ring_hears_control_frames_and_the_end_and_can_answer(scenario):
+    async def play(bench):
+        worker = bench.worker()
+        frame = Frame(Kind.CONTROL, 0, 0, 1, b"", b"", b"hello")
+        bench.rings.tell(Control(worker.number, frame), Ended(worker.number))
+        await until(lambda: worker.ends)
+        assert [b"hello"] == worker.controls
+        answer = Send(worker.number, Kind.CONTROL, 0, 0, 1, b"", b"", b"welcome")
+        bench.driver.reply(answer)
+        assert [answer] == bench.rings.sent
+
+    scenario(play, ring_bytes=65536)
+
+
+def test_a_disconnected_ring_is_drained_first_and_heard_no_more(scenario):
+    async def play(bench):
+        worker, other = bench.worker(), bench.worker()
+        bench.driver.drain(worker.number)
+        bench.driver.disconnect(worker.number)
+        bench.rings.tell(Ended(worker.number), Ended(other.number))
+        await until(lambda: other.ends)
+        assert 0 == worker.ends
+        number = worker.number
+        drained = [("drain", number), ("drain", number), ("disconnect", number)]
+        assert drained == bench.rings.calls
+
+    scenario(play, ring_bytes=65536)
+
+
+def test_a_ring_peer_that_is_cut_off_is_told_to_its_owner_once(scenario):
+    async def play(bench):
+        worker = bench.worker()
+        bench.rings.tell(CutOff(worker.number, "broke its ring"), Ended(worker.number))
+        await until(lambda: worker.cuts)
+        assert (["broke its ring"], 0) == (worker.cuts, worker.ends)
+
+    scenario(play, ring_bytes=65536)
+
+
+def test_a_worker_that_gets_no_ring_leaves_the_socket_to_the_caller(scenario):
+    async def play(bench):
+        with pytest.raises(OSError, match="no memory"):
+            bench.worker()
+        assert bench.sockets[0].fileno() >= 0
+        assert {} == bench.driver._connections
+
+    scenario(play, ring_bytes=0)
+
+
+def test_the_thread_is_started_when_all_is_wired_and_ended_once(scenario):
+    async def play(bench):
+        bench.driver.start()
+        bench.driver.close()
+        bench.driver.close()
+        bench.driver.run()  # nobody asks the machine any more
+        assert ["start", "close"] == bench.rings.calls
+
+    scenario(play, ring_bytes=65536)
+
+
+def test_a_busy_thread_does_not_keep_the_loop(scenario):
+    async def play(bench):
+        def again(_):
+            bench.rings.tell(Unrouted(CLOUD, b"x"))
+
+        bench.driver.on(Unrouted, again)
+        again(None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # would not return
+
+    scenario(play, ring_bytes=65536)

@@ -124,3 +124,48 @@ def test_a_tool_publishes_as_the_cloud_or_a_device_only(table):
     assert table.number("thermometer") == table.sender("thermometer")
     with pytest.raises(InvalidInputError, match="cannot publish as 'climate', only as the cloud"):
         table.sender("climate")
+
+
+ROWS = """
+[functions.alarm]
+code = "code"
+handler = "alarm.handler"
+[[subscriptions]]
+id = "warn"
+source = "climate"
+subject = "greenhouse/state"
+target = "alarm"
+[[subscriptions]]
+id = "tell"
+source = "climate"
+subject = "greenhouse/state"
+target = "cloud"
+"""
+
+
+def test_a_changed_table_takes_over_while_workers_and_counters_stay(tmp_path, table):
+    machine = Router(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
+    table.install(machine)
+    machine.define_service(table.number("cloud"))
+    climate = table.number("climate")
+    machine.attach_worker(7, climate, 0.0)
+    machine.receive(7, Frame(Kind.READY, 0, climate, 0, b"", b"", b""), 0.0)
+    machine.receive(0, Frame(Kind.INVOKE, 0, table.numbers[TOOL], 1, b"climate", b"", b""), 0.0)
+    publish = Frame(Kind.PUBLISH, 0, climate, 0, b"greenhouse/state", b"", b"x")
+    machine.receive(7, publish, 0.0)
+    machine.step(0.0)
+
+    text = GROUP.partition("[[subscriptions]]")[0] + ROWS
+    group = parse_group(text, base=tmp_path, file="group.toml")
+    after = table.successor(group)
+    after.install(machine)
+    machine.receive(7, publish, 0.0)
+    machine.step(0.0)
+
+    assert {name: table.number(name) for name in ("climate", "pump", "panel", "cloud")} == {
+        name: after.number(name) for name in ("climate", "pump", "panel", "cloud")
+    }
+    assert after.number("alarm") not in table.addresses
+    assert [("warn", 1), ("tell", 2)] == [(route.id, route.delivered) for route in after.routes]
+    assert machine.is_busy(7)
+    after.successor(group).install(machine)  # nothing changed: nothing is defined again
