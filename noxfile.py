@@ -112,6 +112,27 @@ def native(session: nox.Session) -> None:
         session.run("make", "-C", "native", target, external=True)
 
 
+@nox.session(python=False)
+def cross(session: nox.Session) -> None:
+    """Build the C for AArch64 and armhf, and run its tests under user-mode emulation."""
+    processors = {
+        "aarch64": ("aarch64-linux-gnu-gcc", "qemu-aarch64"),
+        "armhf": ("arm-linux-gnueabihf-gcc", "qemu-arm"),
+    }
+    lacking = []
+    for name, (compiler, emulator) in processors.items():
+        if not (shutil.which(compiler) and shutil.which("make")):
+            lacking.append(f"{name} is not built: no {compiler}")
+            continue
+        emulated = shutil.which(f"{emulator}-static") or shutil.which(emulator)
+        if not emulated:
+            lacking.append(f"{name} is built but not run: no {emulator}")
+        target = f"emulate-{name}" if emulated else f"cross-{name}"
+        session.run("make", "-C", "native", target, external=True)
+    if lacking:
+        session.skip(f"{'; '.join(lacking)} (Debian: see .ci/run for the packages)")
+
+
 # --- testing the wheel ---------------------------------------------------------
 
 
