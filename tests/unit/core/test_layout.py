@@ -369,7 +369,8 @@ def test_entries_of_other_roots_stay(layout, tmp_path):
     assert {"1", "notes"} == {path.name for path in running_dir().iterdir()}
 
 
-def test_a_root_with_odd_bytes_is_registered(tmp_path):
+def test_a_root_with_odd_bytes_is_registered(tmp_path, caplog):
+    caplog.set_level("WARNING", "greengrass_sdk")  # pytest-xdist passes on no record with odd bytes
     layout = Layout(tmp_path / os.fsdecode(b"r\xff\xc3\xb6"))
     layout.create()
 
