@@ -38,6 +38,8 @@ LEVEL_STYLES = {
     "ERROR": "red",
     "FATAL": "red",
 }
+NOT_STARTED = "the function does not start: "  # what the pool puts before an import error
+ENDED = " ended unhandled: "  # what the reporter says of an item that it ended
 QUIET_SYSTEM_LEVELS = ("TRACE", "DEBUG", "INFO")
 
 
@@ -64,6 +66,7 @@ class LiveText:
         self._ellipsis = "…" if unicode else "..."
         self._verbose = verbose
         self._width = ROUTE_COLUMNS[0]
+        self._told: dict[str | None, str] = {}  # the last record of each function, None: the core
         self._kinds: dict[str, Callable[[Event], tuple[str, str]]] = {
             "message": self._message,
             "invocation": self._invocation,
@@ -89,6 +92,8 @@ class LiveText:
         kind = self._kinds.get(event["event"])
         if kind is None or not self._wanted(event):
             return ""
+        if event["event"] == "log":
+            self._told[event.get("function")] = str(event["message"])
         who, what = kind(event)
         self._width = min(max(self._width, len(who)), ROUTE_COLUMNS[1])
         stamp = self._paint(_clock(event["at_ms"]), "dim")
@@ -99,8 +104,23 @@ class LiveText:
             return True
         if event["event"] == "invocation":  # a message and its log lines say enough if all is well
             return event.get("subject") is None or event["outcome"] != "ok"
+        if self._just_told(event):
+            return False
         system = event["event"] == "log" and event.get("function") is None
         return not (system and event["level"] in QUIET_SYSTEM_LEVELS)
+
+    def _just_told(self, event: Event) -> bool:
+        """Return whether the record before, which says more, told the same."""
+        if event["event"] == "message" and event["target"] is None:
+            what = f"topic {event['subject']!r} from {event['source']!r}; dropped"
+            return what in self._told.pop(None, "")
+        if event["event"] == "function" and event["state"] == "failed":
+            reason = str(event.get("reason") or "").removeprefix(NOT_STARTED)
+            return bool(reason) and reason in self._told.pop(event["function"], "")
+        if event["event"] == "log" and event.get("function") is not None:
+            _, ended, reason = str(event["message"]).partition(ENDED)
+            return bool(ended) and reason in self._told.get(event["function"], "")
+        return False
 
     def _message(self, event: Event) -> tuple[str, str]:
         who = f"{event['source']} {self._arrow} {event['target'] or '?'}"

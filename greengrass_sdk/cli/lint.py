@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -65,6 +66,22 @@ def check_group(group: Group) -> tuple[list[Problem], list[Problem]]:
         problems += [_problem(group, function, message) for message in messages]
     warnings = [warning for warning in lint_group(group) if warning.key not in checked]
     return problems, warnings
+
+
+def with_handler_warnings(group: Group) -> Group:
+    """Return the group with a warning more for each handler that its code does not have."""
+    import attrs
+
+    warnings = list(group.warnings)
+    for function in group.functions.values():
+        key = f"functions.{function.name}.handler: "
+        if any(key in warning for warning in warnings):
+            continue  # its module is not there, which is told already
+        with contextlib.suppress(PackageError):  # who unpacks it says what is wrong
+            warnings += [
+                str(_problem(group, function, message)) for message in _handler_problems(function)
+            ]
+    return attrs.evolve(group, warnings=warnings)
 
 
 def _problem(group: Group, function: Function, message: tuple[str, str]) -> Problem:

@@ -13,6 +13,7 @@ from greengrass_sdk.cli._live import EventWriter, JsonLines, LiveText
 from greengrass_sdk.cli._output import UsageError, is_unicode
 from greengrass_sdk.cli._roots import run_root
 from greengrass_sdk.cli._serve import Supervision, build_core, serve
+from greengrass_sdk.cli.lint import with_handler_warnings
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, output: Output) -> int:
     """Run the core until it is told to stop."""
     path = Path(args.path)
-    group = load_target(path, args)
+    group = with_handler_warnings(load_target(path, args))
     if output.json:  # the text view shows them, because the core logs them
         for warning in group.warnings:
             output.warning(warning)

@@ -58,6 +58,49 @@ def test_a_message_without_a_row_has_a_question_mark_as_target():
     assert text_of(event).startswith("hello → ?         dropped (no row of the group matches)")
 
 
+def lines_of(*events, **options):
+    defaults = {"paint": Paint(enabled=False), "columns": None, "unicode": True, "verbose": False}
+    view = LiveText(**{**defaults, **options})
+    return [line[len("HH:MM:SS.mmm ") :] for event in events if (line := view.render(event))]
+
+
+def unrouted(**changes):
+    text = "no subscription routes topic 'hello/world' from 'hello'; dropped. nearest is none"
+    warning = log(text, function=None, level="WARN")
+    dropped = message(target=None, outcome="dropped", reason="no subscription matches")
+    return warning, {**dropped, **changes}
+
+
+def test_a_message_that_no_row_routes_is_one_line_with_the_nearest_row():
+    warning, dropped = unrouted()
+    first, second = lines_of(warning, dropped, dropped)
+    assert "nearest is none" in first
+    assert second.startswith("hello → ?")  # warned of once, seen each time
+
+
+def test_another_message_than_the_one_of_the_warning_is_shown():
+    assert len(lines_of(*unrouted(subject="other"))) == 2
+
+
+def test_an_import_failure_is_told_once():
+    failed = {
+        "event": "function",
+        "at_ms": AT_MS,
+        "function": "hello",
+        "state": "failed",
+        "pid": 7,
+        "reason": "the function does not start: No module named 'x'",
+    }
+    traceback = log("Traceback ...\nModuleNotFoundError: No module named 'x'", level="FATAL")
+    assert len(lines_of(traceback, failed)) == 1
+    ended = log("invocation 7 ended unhandled: No module named 'x'", level="ERROR")
+    assert len(lines_of(traceback, ended, failed)) == 1
+    assert len(lines_of(log("something else", level="FATAL"), ended)) == 2
+    assert len(lines_of(failed)) == 1  # nobody told why
+    assert len(lines_of(log("something else", level="FATAL"), failed)) == 2
+    assert len(lines_of(traceback, failed, verbose=True)) == 2
+
+
 def test_a_payload_cannot_steer_the_terminal():
     event = message(payload="\x1b[2J\nx", subject="a\x07")
     assert text_of(event) == "hello → cloud     a\\x07  \\x1b[2J\\nx"

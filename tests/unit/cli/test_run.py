@@ -181,3 +181,22 @@ def parse(project):
     from greengrass_sdk.cli._program import command_parser, find_command
 
     return command_parser(find_command("run")).parse_args([str(project)])
+
+
+def test_a_handler_that_is_not_there_is_a_warning_before_anything_runs(run, project, cores):
+    text = group_text(name="hello", code="code/", handler="hello.handle")
+    (project / "group.toml").write_text(text)
+    code, _out, _err = run("run", project, "--for", "0")
+
+    assert code == 0
+    [warning] = cores[0].group.warnings
+    assert "functions.hello.handler: module 'hello' in " in warning
+    assert "defines no 'handle'" in warning
+
+
+def test_a_module_that_is_not_there_is_one_warning(run, project, cores):
+    text = group_text(name="hello", code="code/", handler="hullo.handler")
+    (project / "group.toml").write_text(text)
+    run("run", project, "--for", "0")
+
+    assert len(cores[0].group.warnings) == 1
