@@ -14,6 +14,7 @@ import os
 import platform
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -198,6 +199,7 @@ def identities() -> Iterator[Check]:
         yield Check("ggc_user", INFO, text, advice)
     else:
         yield Check("ggc_user", OK, "ggc_user and ggc_group exist")
+    yield from _reachable(needed=os.geteuid() == 0 or not missing)
     user = "root" if os.geteuid() == 0 else f"uid {os.geteuid()}"
     yield Check(
         "isolation",
@@ -206,6 +208,33 @@ def identities() -> Iterator[Check]:
         "and read this user's files",
         "run functions you do not trust by greengrassd, each with a run_as of its own",
     )
+
+
+def _reachable(*, needed: bool) -> Iterator[Check]:
+    """Look for an interpreter that other users cannot use, such as one in somebody's home."""
+    import greengrass_sdk
+
+    paths = {Path(sys.executable), Path(sys.base_prefix), Path(greengrass_sdk.__file__ or "")}
+    paths |= {Path(path) for minor in MINOR_VERSIONS if (path := shutil.which(f"python3.{minor}"))}
+    for path in sorted({*paths, *(path.resolve() for path in paths)}):
+        closed = next((str(one) for one in reversed(path.parents) if _is_closed(one)), None)
+        if closed is not None:
+            yield Check(
+                "other users",
+                WARN if needed else INFO,
+                f"{path} is out of reach for them ({closed} lets nobody else in): functions that "
+                "run as ggc_user or with a run_as would fail in their imports",
+                f"install Python and greengrass-core elsewhere (/opt), or chmod o+x {closed}",
+            )
+            return
+
+
+def _is_closed(folder: Path) -> bool:
+    """Return whether a folder lets only its owner and group in."""
+    try:
+        return not folder.stat().st_mode & stat.S_IXOTH
+    except OSError:
+        return True
 
 
 def sockets() -> Iterator[Check]:

@@ -41,6 +41,33 @@ def test_the_pure_path_is_a_warning_only(monkeypatch):
     assert (found.state, found.advice != "") == (WARN, True)
 
 
+@pytest.mark.parametrize(("mode", "needed", "state"), [(0o700, True, WARN), (0o750, False, INFO)])
+def test_an_interpreter_in_a_closed_home_is_told(tmp_path, monkeypatch, mode, needed, state):
+    home = tmp_path / "home"
+    (home / "venv" / "bin").mkdir(parents=True)
+    python = home / "venv" / "bin" / "python"
+    python.touch()
+    monkeypatch.setattr("sys.executable", str(python))
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setattr(
+        _checks, "_is_closed", lambda one: one == home and not one.stat().st_mode & 1
+    )
+    home.chmod(0o755)
+    assert [] == list(_checks._reachable(needed=needed))
+    home.chmod(mode)
+    [found] = _checks._reachable(needed=needed)
+    assert state == found.state
+    assert str(python) in found.text
+    assert f"{home} lets nobody else in" in found.text
+    assert f"chmod o+x {home}" in found.advice
+
+
+def test_a_folder_is_closed_to_other_users_by_its_mode(tmp_path):
+    for mode, closed in ((0o755, False), (0o711, False), (0o700, True), (0o750, True)):
+        tmp_path.chmod(mode)
+        assert closed == _checks._is_closed(tmp_path)
+
+
 def test_a_build_that_failed_is_repeated_with_its_reason(monkeypatch):
     monkeypatch.setattr("greengrass_sdk._native.impl", "python")
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
