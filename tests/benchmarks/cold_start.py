@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from typing import TYPE_CHECKING
 
 import floors
 from groups import MeasuredCore, write_group
-from report import Row, row
+from report import Row, beside, must, row
 from rounds import alternate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from setting import Setting
 
 STARTS = 60
 QUICK_STARTS = 4
@@ -23,11 +23,11 @@ QUICK_STARTS = 4
 PAUSE_S = 0.1
 
 
-def measure(folder: Path, *, quick: bool) -> list[Row]:
+def measure(setting: Setting) -> list[Row]:
     """Return the rows of cold starts, one by one and in a row, and of their floors."""
-    starts = QUICK_STARTS if quick else STARTS
+    starts = QUICK_STARTS if setting.quick else STARTS
     names = [f"cold{number}" for number in range(2 * starts + 1)]
-    path = write_group(folder, names, 'handler = "main.stamp"')
+    path = write_group(setting.folder, names, 'handler = "main.stamp"')
     with MeasuredCore(path) as core, core.client() as client, floors.WarmInterpreter() as warm:
 
         def first_line_ms(name: str) -> float:
@@ -45,17 +45,10 @@ def measure(folder: Path, *, quick: bool) -> list[Row]:
             starts,
         )
         burst = [first_line_ms(name) for name in waiting]
-    fork = statistics.median(spans["fork"])
-    middle = statistics.median(spans["cold"])
+    cold, fork = spans["cold"], spans["fork"]
     return [
-        row("cold start", "ms", spans["cold"], bound=3.0, floor="fork", ratio=middle / fork),
-        row(
-            "cold start, one right behind the other",
-            "ms",
-            burst,
-            floor="fork",
-            ratio=statistics.median(burst) / fork,
-        ),
+        row("cold start", "ms", cold, must(at_most=3.0), beside(cold, fork, "fork")),
+        row("cold start, one right behind the other", "ms", burst, beside(burst, fork, "fork")),
         row("the same invocation of a running function", "ms", spans["warm"]),
         row("floor: fork of a warm interpreter to its first line", "ms", spans["fork"]),
         row("floor: new interpreter to its first line", "ms", spans["exec"]),

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groups import CLIENT, MeasuredCore, write_group
-from report import Row, row
+from report import Row, must, row
 
 if TYPE_CHECKING:
+    from setting import Setting
+
     from greengrass_sdk import Client
 
 FUNCTIONS = 20
@@ -22,12 +24,12 @@ QUICK_IDLE_S = 1.0
 SETTLE_S = 1.0
 
 
-def measure(folder: Path, *, quick: bool) -> list[Row]:
+def measure(setting: Setting) -> list[Row]:
     """Return the rows of memory and idle load."""
-    messages = QUICK_MESSAGES if quick else MESSAGES
+    messages = QUICK_MESSAGES if setting.quick else MESSAGES
     names = [f"idle{number}" for number in range(FUNCTIONS)]
     path = write_group(
-        folder,
+        setting.folder,
         names,
         'handler = "main.count"\npinned = true',
         rows=[(CLIENT, "all", name) for name in names],
@@ -36,7 +38,8 @@ def measure(folder: Path, *, quick: bool) -> list[Row]:
         _deliver(client, names, 0, 1)
         daemon, zygotes, workers = core.pids()
         time.sleep(SETTLE_S)
-        load = _load_percent([daemon, *zygotes, *workers], QUICK_IDLE_S if quick else IDLE_S)
+        seconds = QUICK_IDLE_S if setting.quick else IDLE_S
+        load = _load_percent([daemon, *zygotes, *workers], seconds)
         before = [_pss_mib(pid) for pid in workers]
         core_before, zygote = _pss_mib(daemon), [_pss_mib(pid) for pid in zygotes]
         started = time.monotonic()
@@ -44,14 +47,15 @@ def measure(folder: Path, *, quick: bool) -> list[Row]:
         rate = (messages - 1) * FUNCTIONS / (time.monotonic() - started)
         time.sleep(SETTLE_S)
         after, core_after = [_pss_mib(pid) for pid in workers], _pss_mib(daemon)
+    limit = must(at_most=40)
     many = f"{messages:,} messages each".replace(",", " ")
     return [
-        row("memory of an idle function (PSS)", "MiB", before, bound=4.0),
-        row(f"memory of an idle function after {many} (PSS)", "MiB", after, bound=4.0),
-        row(f"memory of the core with {FUNCTIONS} functions (PSS)", "MiB", [core_before], bound=40),
-        row("memory of the core after all messages (PSS)", "MiB", [core_after], bound=40),
+        row("memory of an idle function (PSS)", "MiB", before, must(at_most=4.0)),
+        row(f"memory of an idle function after {many} (PSS)", "MiB", after, must(at_most=4.0)),
+        row(f"memory of the core with {FUNCTIONS} functions (PSS)", "MiB", [core_before], limit),
+        row("memory of the core after all messages (PSS)", "MiB", [core_after], limit),
         row("memory of the zygote (PSS)", "MiB", zygote),
-        row(f"idle core with {FUNCTIONS} functions, of one CPU", "%", [load], bound=0.2),
+        row(f"idle core with {FUNCTIONS} functions, of one CPU", "%", [load], must(at_most=0.2)),
         row("messages delivered to 20 functions, together", "1/s", [rate]),
     ]
 

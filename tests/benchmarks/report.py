@@ -4,18 +4,42 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-SCHEMA = 1
+SCHEMA = 2
+MUST, AIM, SHOWN = "must", "aim", "shown"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """
+    What a row is held against: a figure, or another row or system of the same run.
+
+    Attributes:
+        level: "must", "aim", or "shown" where nothing is promised.
+        against: Whose median of ratios `value` is; None where `value` is the row's own.
+        low: The tenth percentile of these ratios; `high` is the ninetieth.
+        met: None where nothing is promised, or nothing valid was measured.
+    """
+
+    level: str
+    against: str | None
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+    met: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -24,46 +48,83 @@ class Row:
     One figure.
 
     Attributes:
-        value: The median, unless the name says otherwise.
+        value: The median, unless the name says otherwise. None: void, a message was lost.
         low: The tenth percentile of what `value` is the middle of; `high` is the ninetieth.
         samples: How many figures that are.
-        bound: What must hold; None where nothing is promised.
-        floor: The name of the row that this one is compared with, measured in the same run.
-        ratio: Times that row, above 1 where this one takes longer or delivers less.
+        goals: What it is held against.
     """
 
     name: str
-    value: float
+    value: float | None
     unit: str
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     samples: int
-    bound: float | None = None
-    floor: str | None = None
-    ratio: float | None = None
-
-    @property
-    def missed(self) -> bool:
-        """Whether the bound does not hold."""
-        return self.bound is not None and self.value > self.bound
+    goals: list[Goal] = field(default_factory=list)
+    section: str = ""
 
 
-def row(
-    name: str,
-    unit: str,
+def row(name: str, unit: str, samples: Sequence[float], *goals: Goal | None) -> Row:
+    """
+    Return the row of some samples: their median and their spread.
+
+    Goals without `against` are about that median. None among the goals stands for a system that was
+    not measured.
+    """
+    middle, low, high = _figures(samples)
+    judged = [_judge(one if one.against else replace(one, value=middle)) for one in goals if one]
+    return Row(name, middle, unit, low, high, len(samples), judged)
+
+
+def must(*, at_most: float | None = None, at_least: float | None = None) -> Goal:
+    """Return what the row itself must keep."""
+    return Goal(MUST, None, None, at_most=at_most, at_least=at_least)
+
+
+def aim(*, at_most: float | None = None, at_least: float | None = None) -> Goal:
+    """Return what the row itself should reach."""
+    return Goal(AIM, None, None, at_most=at_most, at_least=at_least)
+
+
+def beside(
     samples: Sequence[float],
+    others: Sequence[float] | None,
+    against: str,
+    level: str = SHOWN,
     *,
-    bound: float | None = None,
-    floor: str | None = None,
-    ratio: float | None = None,
-) -> Row:
-    """Return the row of some samples: their median and their spread."""
-    if ratio is not None:
-        ratio = round(ratio, 2)
+    at_most: float | None = None,
+    at_least: float | None = None,
+) -> Goal | None:
+    """Return the ratio to what was measured in the same rounds; None if that was not measured."""
+    if others is None:
+        return None
+    ratios: list[float]
+    if len(samples) == len(others):
+        ratios = [ours / theirs for ours, theirs in zip(samples, others, strict=True)]
+    else:
+        ratios = [statistics.median(samples) / statistics.median(others)]
+    middle, low, high = _figures(ratios)
+    return Goal(level, against, middle, low, high, at_most, at_least)
+
+
+def _figures(samples: Sequence[float]) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Return median and spread, or nothing where a sample is void."""
+    if not samples or any(math.isnan(sample) for sample in samples):
+        return None, None, None
     middle, low, high = (
         float(f"{figure:.4g}") for figure in (statistics.median(samples), *spread(samples))
     )
-    return Row(name, middle, unit, low, high, len(samples), bound, floor, ratio)
+    return middle, low, high
+
+
+def _judge(goal: Goal) -> Goal:
+    met: bool | None = None
+    if goal.value is not None:
+        if goal.at_most is not None:
+            met = goal.value <= goal.at_most
+        elif goal.at_least is not None:
+            met = goal.value >= goal.at_least
+    return replace(goal, met=met)
 
 
 def spread(samples: Sequence[float]) -> tuple[float, float]:
@@ -100,12 +161,22 @@ def _processor() -> str:
     return platform.machine()
 
 
-def document(rows: Iterable[Row], *, quick: bool) -> str:
+def document(
+    rows: Iterable[Row],
+    *,
+    quick: bool,
+    versions: Mapping[str, str],
+    skipped: Mapping[str, str],
+    notes: Mapping[str, str],
+) -> str:
     """Return the result of a run as JSON."""
     content = {
         "schema": SCHEMA,
         "quick": quick,
         "machine": machine(),
+        "peers": dict(versions),
+        "skipped": dict(skipped),
+        "notes": dict(notes),
         "rows": [asdict(one) for one in rows],
     }
     return json.dumps(content, indent=2) + "\n"
@@ -113,16 +184,16 @@ def document(rows: Iterable[Row], *, quick: bool) -> str:
 
 def line(one: Row) -> str:
     """Return a row for the terminal."""
-    judged = "" if one.bound is None else f"<= {one.bound:g}{'  MISSED' if one.missed else ''}"
-    times = "" if one.ratio is None else f"{one.ratio:.2f} x {one.floor}"
-    spread_ = "" if one.samples == 1 else f"{_figure(one.low)}..{_figure(one.high)}"
-    return (
-        f"{one.name:58} {_figure(one.value):>9} {one.unit:8} {spread_:20} {judged:16} {times}"
-    ).rstrip()
+    shown = f"{one.name:62} {_figure(one.value):>9} {one.unit:6} {_spread(one):20}"
+    marks = {True: "ok", False: "MISSED", None: ""}
+    goals = (
+        f"{goal.level} {_limit(goal)}{_found(goal)} {marks[goal.met]}".strip() for goal in one.goals
+    )
+    return f"{shown} {'; '.join(goals)}".rstrip()
 
 
 def markdown(text: str) -> str:
-    """Return the table that the manual includes, made of a result in JSON."""
+    """Return the tables that the manual includes, made of a result in JSON."""
     content = json.loads(text)
     facts = content["machine"]
     lines = [
@@ -131,21 +202,66 @@ def markdown(text: str) -> str:
             f"Measured on: {facts['processor']}, {facts['cpus']} CPUs, {facts['memory_mib']} MiB,"
             f" {facts['kernel']}, {facts['python']}, native implementation `{facts['native']}`."
         ),
-        "",
-        "| what | measured | spread | must | beside its floor |",
-        "| --- | --- | --- | --- | --- |",
     ]
+    if content["peers"]:
+        lines.append(f"Beside: {'; '.join(content['peers'].values())}.")
+    if transport := content["notes"].get("functions"):
+        lines.append(f"The functions were connected by {transport}.")
+    lines += [f"Skipped: {name}, {why}." for name, why in content["skipped"].items()]
+    section = None
     for entry in content["rows"]:
-        one = Row(**entry)
-        bound = "" if one.bound is None else f"≤ {one.bound:g} {one.unit}"
-        spread_ = "" if one.samples == 1 else f"{_figure(one.low)} … {_figure(one.high)}"
-        times = "" if one.ratio is None else f"{one.ratio:.2f} times {one.floor}"
-        shown = f"{_figure(one.value)} {one.unit}"
-        lines.append(f"| {one.name} | {shown} | {spread_} | {bound} | {times} |")
+        one = Row(**{**entry, "goals": [Goal(**goal) for goal in entry["goals"]]})
+        if one.section != section:
+            section = one.section
+            lines += [
+                "",
+                f"**{section}**",
+                "",
+                "| what | measured | spread | must | aim | beside |",
+                "| --- | --- | --- | --- | --- | --- |",
+            ]
+        cells = [one.name, f"{_figure(one.value)} {one.unit}", _spread(one)]
+        cells += [_cell(one, level) for level in (MUST, AIM, SHOWN)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _figure(value: float) -> str:
+def _cell(one: Row, level: str) -> str:
+    words = {True: ", met", False: ", **missed**", None: ""}
+    return "; ".join(
+        f"{_limit(goal)}{_found(goal)}{words[goal.met]}"
+        for goal in one.goals
+        if goal.level == level
+    )
+
+
+def _limit(goal: Goal) -> str:
+    sign, limit = ("≤", goal.at_most) if goal.at_most is not None else ("≥", goal.at_least)
+    times = "" if goal.against is None else f" x {goal.against}"
+    if limit is None:
+        return f"{goal.against}:"
+    return f"{sign} {_figure(limit)}{times}{':' if times else ''}"
+
+
+def _found(goal: Goal) -> str:
+    """Return the ratio that was measured; of the row's own figure nothing, it stands beside."""
+    if goal.against is None:
+        return ""
+    times = " x" if goal.level == SHOWN else ""
+    if goal.value is None:
+        return " void"
+    if goal.low == goal.high:
+        return f" {_figure(goal.value)}{times}"
+    return f" {_figure(goal.value)}{times} ({_figure(goal.low)} … {_figure(goal.high)})"
+
+
+def _spread(one: Row) -> str:
+    return "" if one.samples == 1 else f"{_figure(one.low)} … {_figure(one.high)}"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "void"
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.3g}"

@@ -9,12 +9,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from groups import GREENGRASS, copy_example, environment
-from report import Row, row
+from report import Row, must, row
 from rounds import alternate
 
 import greengrass_sdk
+
+if TYPE_CHECKING:
+    from setting import Setting
 
 IMPORTS = 31
 QUICK_IMPORTS = 3
@@ -32,15 +36,16 @@ _CASES = {
 }
 
 
-def imports(_folder: Path, *, quick: bool) -> list[Row]:
+def imports(setting: Setting) -> list[Row]:
     """Return what an import costs beyond an interpreter that imports nothing."""
     spans = alternate(
         {case: functools.partial(_python_ms, code) for case, code in _CASES.items()},
-        QUICK_IMPORTS if quick else IMPORTS,
+        QUICK_IMPORTS if setting.quick else IMPORTS,
     )
     bare = spans.pop("bare")
     rows = [
-        row(name, "ms", list(map(float.__sub__, found, bare)), bound=15.0)  # of the same round
+        # Less the bare one of the same round.
+        row(name, "ms", list(map(float.__sub__, found, bare)), must(at_most=15.0))
         for name, found in spans.items()
     ]
     return [*rows, row("floor: an interpreter that imports nothing", "ms", bare)]
@@ -52,12 +57,15 @@ def _python_ms(code: str) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-def first_message(folder: Path, *, quick: bool) -> list[Row]:
+def first_message(setting: Setting) -> list[Row]:
     """Return the time from the start of `greengrass run` to the first message that it shows."""
-    example = copy_example("hello_world", folder)
-    _first_message_s(folder, example)
-    spans = [_first_message_s(folder, example) for _ in range(QUICK_RUNS if quick else RUNS)]
-    return [row("`greengrass run` to its first message", "s", spans, bound=1.0)]
+    example = copy_example("hello_world", setting.folder)
+    _first_message_s(setting.folder, example)
+    spans = [
+        _first_message_s(setting.folder, example)
+        for _ in range(QUICK_RUNS if setting.quick else RUNS)
+    ]
+    return [row("`greengrass run` to its first message", "s", spans, must(at_most=1.0))]
 
 
 def _first_message_s(folder: Path, example: Path) -> float:

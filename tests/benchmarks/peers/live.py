@@ -32,16 +32,20 @@ class LivePeer:
 
     def __init__(self, module: str, kind: str, address: str) -> None:
         self._module = module
+        self._kind = kind
         self._address = address
         self._stack = contextlib.ExitStack()
+        self._start()
+
+    def _start(self) -> None:
         roles: list[tuple[str, ...]] = [("server",), ("caller",)]
-        if kind == PUBSUB:
+        if self._kind == PUBSUB:
             roles = [("sink", str(number)) for number in range(CONSUMERS)] + [("source",)]
         try:
             # The last one is who is asked.
             for role, *rest in roles:
-                child = self._stack.enter_context(Child(module, role, address, *rest))
-                self._asked = child.ready()
+                child = Child(self._module, role, self._address, *rest)
+                self._asked = self._stack.enter_context(child).ready()
         except BaseException:
             self._stack.close()
             raise
@@ -55,7 +59,12 @@ class LivePeer:
     def rate(self, topic: str, size: int, seconds: float, consumers: int) -> float:
         """Return how many messages a second every consumer got."""
         command = {"topic": topic, "size": size, "seconds": seconds, "consumers": consumers}
-        return rate_of(self._asked.ask(command, seconds + LOST_S))
+        try:
+            return rate_of(self._asked.ask(command, seconds + LOST_S))
+        except LostError:  # a loss leaves counts behind
+            self._stack.close()
+            self._start()
+            raise
 
     def spans(self, size: int, calls: int, warm: int, pause_s: float = 0.0) -> list[float]:
         """Return the microseconds of calls."""
