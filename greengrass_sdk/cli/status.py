@@ -41,7 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show the functions, workers, clients and subscriptions of a running core, "
         "with what they did so far. WAITED is how long half of a function's items, and 99 % of "
-        "them, waited for their start at most; a worker that reads nothing is called stalled. "
+        "them, waited for their start at most; a worker that is stopped or does not read is called "
+        "stalled. "
         "--json has the histogram (waits.buckets_us: bound and count)."
     )
     add_root_option(parser)
@@ -83,7 +84,7 @@ def _print_functions(output: Output, functions: list[dict[str, Any]]) -> None:
     output.table(columns.split(), [_function_row(one) for one in functions])
     for one in functions:
         if stalled := [str(worker["pid"]) for worker in one["workers"] if worker.get("stalled")]:
-            text = "stalled: its ring is full, because it is stopped or does not read"
+            text = "stalled: it is stopped, or does not read what is sent to it"
             output.text(f"{one['name']}: pid {', '.join(stalled)} {output.paint(text, 'yellow')}")
         if one.get("last_error"):
             reason = printable(str(one["last_error"]).strip().splitlines()[-1])

@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from greengrass_sdk._native import Frame, _abc
     from greengrass_sdk._native._py.router.events import Output, Send, Tapped
     from greengrass_sdk._native._py.router.state import FunctionRules, Route, Target
 
-__all__ = ["Connection", "Directory", "FunctionLog", "Machine", "Observer", "Rings", "Router"]
+__all__ = [
+    "Connection",
+    "Directory",
+    "FunctionLog",
+    "Machine",
+    "Observer",
+    "Rings",
+    "Router",
+    "Shadows",
+]
 
 
 class Machine(Protocol):
@@ -104,7 +113,7 @@ class Rings(Protocol):
     def start(self) -> None:
         """Start the thread."""
 
-    def close(self) -> None:
+    def shut_down(self) -> None:
         """End the thread, and all connections with it."""
 
     def connect(self, peer: int, sock: socket.socket, ring_bytes: int) -> tuple[int, int]:
@@ -192,6 +201,19 @@ class Observer(Protocol):
 
     def function(self, name: str, state: str, pid: int | None, reason: str | None) -> None:
         """Hear that a function or one of its workers changed its state."""
+
+
+class Shadows(Protocol):
+    """The shadows of the core, as its owner asks for them."""
+
+    @property
+    def everything(self) -> Callable[[], list[tuple[str, str, int]]]:
+        """Thing, name and version of every shadow; raises OSError."""
+
+    async def changed(
+        self, thing: str, name: str, version: int | None, timeout_s: float
+    ) -> int | None:
+        """Wait until the version of a shadow is another one, and return it; raises OSError."""
 
 
 class Directory(Protocol):

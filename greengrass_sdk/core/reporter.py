@@ -58,7 +58,7 @@ class Reporter:
 
     def skipped(self, event: Skipped) -> None:
         """Count messages that were routed faster than they can be shown."""
-        self.view.skip(event.messages)
+        self.view.skip(event.outputs)
 
     def unrouted(self, event: Unrouted) -> None:
         """Warn, once for each source and topic, that nobody gets these messages."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -15,7 +16,6 @@ from greengrass_sdk._native._py.router.state import FunctionTarget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from greengrass_sdk.core.functions.pool import ManagedFunction, Pool
     from greengrass_sdk.core.functions.zygotes import Zygotes
@@ -94,7 +94,7 @@ class Status:
                     "pid": worker.pid,
                     "state": worker.state,
                     "since_ms": round((now - worker.since) * 1000),
-                    "stalled": self.driver.is_stalled(worker.peer),
+                    "stalled": self.driver.is_stalled(worker.peer) or _is_stopped(worker.pid),
                 }
                 for worker in function.workers.values()
             ],
@@ -109,6 +109,15 @@ class Status:
             "restarts": function.restarts,
             "last_error": function.last_error,
         }
+
+
+def _is_stopped(pid: int | None) -> bool:
+    """Return whether a signal or a debugger stopped a process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[0] in {b"T", b"t"}
 
 
 def _waits(counts: Sequence[int]) -> Mapping[str, object]:

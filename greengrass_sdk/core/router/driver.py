@@ -273,7 +273,7 @@ class RouterDriver:
         """Close all transports, and end the thread if there is one; may be called again."""
         if self._rings is not None and not self._closed:
             self._loop.remove_reader(self._rings.fd)
-            self._rings.close()
+            self._rings.shut_down()
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

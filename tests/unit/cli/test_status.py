@@ -92,7 +92,7 @@ def test_each_function_has_a_line_and_its_last_error(run):
 
 
 def test_a_worker_that_does_not_read_is_told(run):
-    text = "climate: pid 44 stalled: its ring is full, because it is stopped or does not read"
+    text = "climate: pid 44 stalled: it is stopped, or does not read what is sent to it"
     assert text in run("status")[1].splitlines()
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
 import os
+import signal
+import subprocess
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from greengrass_sdk.core.functions.pool import ManagedFunction, Pool
 from greengrass_sdk.core.functions.zygotes import Zygotes
 from greengrass_sdk.core.router.driver import RouterDriver
 from greengrass_sdk.core.router.table import Table
-from greengrass_sdk.core.status import Status, _waits
+from greengrass_sdk.core.status import Status, _is_stopped, _waits
 from greengrass_sdk.model.group import parse_group
 
 GROUP = """
@@ -117,3 +119,15 @@ def test_the_report_names_functions_rows_clients_and_counters(tmp_path):
 )
 def test_waiting_times_are_told_by_the_bounds_they_stayed_below(counts, report):
     assert report == _waits(counts)
+
+
+def test_a_process_that_is_stopped_is_seen():
+    assert not _is_stopped(None)
+    assert not _is_stopped(os.getpid())
+    child = subprocess.Popen(["sleep", "600"])
+    os.kill(child.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+    assert _is_stopped(child.pid)
+    child.kill()
+    child.wait()
+    assert not _is_stopped(child.pid)

@@ -149,9 +149,9 @@ class Ended(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """So many `Tapped` were left out here, because nobody took them in time."""
+    """So many `Tapped`, `Unrouted` and `Finished` were left out here: nobody took them in time."""
 
-    messages: int
+    outputs: int
 
 
 Output = (
