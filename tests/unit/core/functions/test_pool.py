@@ -280,8 +280,9 @@ def test_processes_that_outlive_a_worker_are_logged(run):
         def handler(event, context):
             child = subprocess.Popen(["sleep", "60"], start_new_session=True,
                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            os.write(1, b"")
-            event_pid = child.pid
+            # The kernel starts a program before it shows its command line.
+            while not open(f"/proc/{child.pid}/cmdline").read():
+                pass
             with open(event["file"], "w") as file:
                 file.write(str(child.pid))
             os._exit(0)
