@@ -2,6 +2,7 @@
 # ruff: noqa: D100, D101, D102
 import sysconfig
 
+import setuptools
 import setuptools.command.build_py
 
 
@@ -11,6 +12,24 @@ class BuildPy(setuptools.command.build_py.build_py):
         self.copy_file("native/greengrass_sdk.pth", self.build_lib)
 
 
-abi3 = {} if sysconfig.get_config_var("Py_GIL_DISABLED") else {"py_limited_api": "cp311"}
-cffi = ["native/build.py:ffibuilder"]
-setuptools.setup(cffi_modules=cffi, cmdclass={"build_py": BuildPy}, options={"bdist_wheel": abi3})
+# Free-threaded interpreters have no stable ABI.
+stable = not sysconfig.get_config_var("Py_GIL_DISABLED")
+fast = setuptools.Extension(
+    "greengrass_sdk._native._fast",
+    ["native/fast/gg_fast.c"],
+    include_dirs=["native/include"],
+    depends=["native/include/gg/port.h"],
+    define_macros=[
+        ("_GNU_SOURCE", None),
+        *([("Py_LIMITED_API", "0x030B0000")] if stable else []),
+    ],
+    extra_compile_args=["-std=c11", "-fvisibility=hidden", "-fstack-protector-strong"],
+    py_limited_api=stable,
+    optional=True,  # as the other one: all works without it
+)
+setuptools.setup(
+    cffi_modules=["native/build.py:ffibuilder"],
+    ext_modules=[fast],
+    cmdclass={"build_py": BuildPy},
+    options={"bdist_wheel": {"py_limited_api": "cp311"} if stable else {}},
+)

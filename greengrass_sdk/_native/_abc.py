@@ -7,14 +7,15 @@ Only type checkers and tests import this module; `greengrass_sdk._native` does w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
     from greengrass_sdk._native._py.frames import Frame
 
-__all__ = ["Channel", "FrameDecoder", "TopicIndex"]
+__all__ = ["Channel", "FrameDecoder", "Lane", "Link", "Outgoing", "TopicIndex", "Wake"]
 
 
 class FrameDecoder(Protocol):
@@ -205,6 +206,14 @@ class Channel(Protocol):
         At least one, then no more than `max_bytes` of payload; empty when none came in time.
         """
 
+    publish: Callable[[str, object, int, int, int], bool]
+    """
+    Publish text or a buffer if that can be done at once; return whether it was.
+
+    `publish(topic, payload, endpoint, topic_bytes, payload_bytes)`: the last two are the limits. If
+    it was not, nothing was sent, for whatever reason; the other methods find it out.
+    """
+
     @property
     def closed(self) -> bool:
         """Whether the connection is gone, for whatever reason."""
@@ -218,3 +227,130 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """End the connection. Calls under way raise CoreUnavailableError. May be called twice."""
+
+
+class Outgoing(Protocol):
+    """A frame on its way out."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the core has it."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the core has a part of it, so that the rest must follow."""
+
+    def freeze(self) -> None:
+        """Stop referring to memory of the caller, who no longer waits until it is written."""
+
+
+class Wake(Protocol):
+    """Ends the wait of a thread in `Link.wait`. Its owner holds a lock."""
+
+    def ring(self) -> None:
+        """End the wait under way, or else the next one."""
+
+    def clear(self) -> None:
+        """Take back what was rung until now."""
+
+    def close(self) -> None:
+        """Close what it holds."""
+
+
+class Link(Protocol):
+    """
+    What carries the frames of a channel: a stream, or rings. For one thread at a time, its owner's.
+
+    `outgoing` holds what is to be sent, the oldest first; `waiting` those who wait. Once the peer
+    is gone `eof` is set, and `failure` if it broke the rules.
+    """
+
+    eof: bool
+    failure: Exception | None
+    outgoing: deque[Any]
+    waiting: set[object]
+
+    @property
+    def fd(self) -> int:
+        """A descriptor that becomes readable when something arrives."""
+
+    def wake(self) -> Wake:
+        """Return what ends a `wait`."""
+
+    def frame(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        id: int,
+        topic: bytes,
+        context: bytes | bytearray | memoryview,
+        payload: bytes | bytearray | memoryview,
+    ) -> Outgoing:
+        """
+        Return a frame to be sent, of the caller's memory.
+
+        Raises:
+            LocalProtocolError: The frame breaks the format.
+        """
+
+    def wait(self, events: int, wake: Any, timeout_s: float | None, *, answer: bool) -> None:
+        """
+        Block until one of the events is there, somebody rings, or the time is up.
+
+        `events` are those of `poll`. `answer` says that somebody expects one, so that it may be
+        worth not to sleep. The one call that a thread makes without being the owner.
+        """
+
+    def flush(self) -> bool:
+        """
+        Send what is queued as far as the core takes it; return whether nothing is left.
+
+        Raises:
+            OSError: The core is gone.
+        """
+
+    def read(self) -> deque[Frame]:
+        """
+        Take what has arrived, without blocking; return the frames that nobody was given yet.
+
+        The caller removes each frame when it is handed out; what it leaves comes again.
+        """
+
+    def shut(self) -> None:
+        """End the connection in both directions; every thread that waits for it wakes up."""
+
+    def dispose(self) -> None:
+        """Close what it holds; nobody waits any more."""
+
+
+class Lane(Protocol):
+    """
+    The short way of a link over rings: one call, which does something at once or says False.
+
+    Then it has done nothing, and what is in the way is found out elsewhere.
+    """
+
+    def send(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        id: int,
+        topic: bytes,
+        context: bytes | bytearray | memoryview,
+        payload: bytes | bytearray | memoryview,
+        /,
+    ) -> bool:
+        """Send a frame."""
+
+    def publish(
+        self, topic: str, payload: object, endpoint: int, topic_bytes: int, payload_bytes: int, /
+    ) -> bool:
+        """Publish text or a buffer, if topic and payload are allowed."""
+
+    def take(self, frames: deque[Frame], /) -> bool:
+        """Extend `frames` by some that have arrived."""
+
+    def close(self) -> None:
+        """Do nothing from now on."""

@@ -114,6 +114,9 @@ class _Lib:
         deadline: int,
         /,
     ) -> int: ...
+    def gg_port_receive_inline(
+        self, port: _Pointer, views: _Pointer, capacity: int, max_bytes: int, /
+    ) -> int: ...
     def gg_port_receive_batch(
         self,
         port: _Pointer,

@@ -19,7 +19,7 @@ from struct import Struct
 
 from greengrass_sdk._native import FrameDecoder, Kind
 from greengrass_sdk._native._lib import ffi, lib
-from greengrass_sdk._native._py.frames import Frame, encode_header
+from greengrass_sdk._native._py.frames import Frame, encode_header, flat
 from greengrass_sdk.errors import (
     CoreUnavailableError,
     LimitExceededError,
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
     from cffi import FFI
 
-    Buffer: TypeAlias = bytes | bytearray | memoryview
+    from greengrass_sdk._native._abc import Lane
+    from greengrass_sdk._native._py.exchange import Buffer
+
     Arguments: TypeAlias = tuple[Any, ...]
 
 __all__ = ["FOREVER", "OutgoingFrame", "Port", "create", "failure"]
@@ -100,7 +102,7 @@ class OutgoingFrame:
         context: Buffer,
         payload: Buffer,
     ) -> None:
-        context, payload = _flat(context), _flat(payload)
+        context, payload = flat(context), flat(payload)
         if len(payload) > lib.GG_BULK_MOST:
             raise LimitExceededError(
                 f"a payload has {len(payload)} bytes, the limit is {lib.GG_BULK_MOST}"
@@ -121,9 +123,8 @@ class OutgoingFrame:
         return _OK in self.status
 
     @property
-    def sent(self) -> list[int]:
-        """Whether a part of the frame is under way: never."""
-        return []
+    def begun(self) -> bool:
+        return False
 
     def freeze(self) -> None:
         """Stop referring to memory of the caller, who no longer waits until it is written."""
@@ -245,9 +246,13 @@ class Port:
         """Whether the socket has ended, or the peer was found out: nobody will wake us any more."""
         return self._inflow.ended or self._inflow.broken is not None
 
-    def receive(self, *, read_socket: bool = False) -> tuple[deque[Frame], bool]:
+    def receive(
+        self, lane: Lane | None = None, *, read_socket: bool = False
+    ) -> tuple[deque[Frame], bool]:
         """
         Return the frames that nobody was given yet, and whether there will be no more.
+
+        A lane takes those that need no socket.
 
         The caller removes each frame when it is handed out; what it leaves comes again.
 
@@ -259,6 +264,8 @@ class Port:
             return inflow.ready, False
         if inflow.broken is not None:
             raise inflow.broken
+        if lane is not None and not inflow.status and lane.take(inflow.ready):
+            return inflow.ready, False
         # Of the batch before; nothing is done twice.
         if self._inflow is inflow and not inflow.status:
             _release(self.handle)
@@ -433,14 +440,6 @@ def _content(descriptor: FileIO | None, size: int) -> bytes:
         if not parts[-1]:
             raise failure("a large message of the core", lib.GG_EBULK)
     return b"".join(parts)
-
-
-def _flat(data: Buffer) -> bytes | memoryview:
-    """Return any buffer as bytes, without a copy where it lies in one piece."""
-    if isinstance(data, bytes):
-        return data
-    view = memoryview(data)
-    return view.cast("B") if view.c_contiguous and view.nbytes else bytes(view)
 
 
 def _pointer(data: bytes | memoryview) -> bytes | FFI.CData:

@@ -2,10 +2,10 @@
 """
 Frames over rings in shared memory, for any number of threads and event loops.
 
-The same channel as :mod:`greengrass_sdk._native._py.channel`, with the same exchange behind it: who
-reads, who writes and who wakes whom does not depend on the transport. What differs is here: a
-frame leaves by one call of C and no system call, sleepers sleep on a futex instead of in `poll`,
-and the socket carries only control frames and the descriptors of large messages.
+The same channel as :mod:`greengrass_sdk._native._py.channel`, over another link: who reads, who
+writes and who wakes whom does not depend on the transport. What differs is here: a frame leaves by
+one call of C and no system call, sleepers sleep on a futex instead of in `poll`, and the socket
+carries only control frames and the descriptors of large messages.
 """
 
 from __future__ import annotations
@@ -14,67 +14,48 @@ import os
 import select
 import socket
 from collections import deque
-from time import monotonic, monotonic_ns
+from time import monotonic_ns
 
 from greengrass_sdk._native import MAX_FRAME
+from greengrass_sdk._native._lane import lane_of
 from greengrass_sdk._native._lib import lib
 from greengrass_sdk._native._port import FOREVER, OutgoingFrame, Port, create
-from greengrass_sdk._native._py.channel import StreamChannel
-from greengrass_sdk._native._py.exchange import Exchange, Post, Waiter
-from greengrass_sdk.errors import RequestTimeoutError
+from greengrass_sdk._native._py.channel import LinkChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from greengrass_sdk._native import Frame
-    from greengrass_sdk._native._port import Buffer
-    from greengrass_sdk._native._py.exchange import Call
-    from greengrass_sdk._native._py.pump import WrittenCallback
+    from greengrass_sdk._native._py.exchange import Buffer
 
 __all__ = ["SPIN_NS", "RingChannel", "may_spin", "pair"]
 
 SPIN_NS = 50_000
 """How long a caller that waits for a reply spins before it sleeps, where that is allowed."""
 
-_OK = lib.GG_OK
 _AGAIN = lib.GG_AGAIN
 _DATA = lib.GG_WANT_DATA
 _ROOM = lib.GG_WANT_ROOM
 _SOCKET = lib.GG_WANT_SOCKET
 _LEAST = 65536  # GG_RING_LEAST
-_send = lib.gg_port_send
 
 
 class RingWake:
-    """Ends the wait of a thread that sleeps on the futex; :class:`..link.Wake` for rings."""
+    """Ends the wait of a thread that sleeps on the futex."""
 
-    __slots__ = ("_port", "seen")
+    __slots__ = ("_handle", "seen")
 
     def __init__(self, port: Port) -> None:
-        self._port = port
+        self._handle = port.handle
         self.seen = 0
 
     def ring(self) -> None:
-        lib.gg_port_interrupt(self._port.handle)
+        lib.gg_port_interrupt(self._handle)
 
     def clear(self) -> None:
-        self.seen = lib.gg_port_alarms(self._port.handle)
+        self.seen = lib.gg_port_alarms(self._handle)
 
     def close(self) -> None:
         """Nothing to close: it is a word in the port."""
-
-
-class RingPost(Post):
-    """A post whose worker sleeps on the futex."""
-
-    __slots__ = ("_ring_wake",)
-
-    def __init__(self, events: int, port: Port) -> None:
-        super().__init__(events)
-        self._ring_wake = RingWake(port)
-
-    @property
-    def wake(self) -> RingWake:  # type: ignore[override]  # the same methods
-        return self._ring_wake
 
 
 class RingLink:
@@ -84,25 +65,23 @@ class RingLink:
         "_look",
         "_news",
         "_poller",
-        "calls",
         "eof",
         "failure",
+        "lane",
         "outgoing",
         "port",
-        "shut_down",
-        "sock",
         "waiting",
     )
 
-    def __init__(self, port: Port, calls: dict[int, Call]) -> None:
+    frame = OutgoingFrame
+
+    def __init__(self, port: Port) -> None:
         self.port = port
-        self.sock = port.sock
-        self.calls = calls
         self.eof = False
-        self.shut_down = False
         self.failure: Exception | None = None
         self.outgoing: deque[OutgoingFrame] = deque()
         self.waiting: set[object] = set()
+        self.lane = lane_of(port, self.outgoing)
         self._look = False  # at the socket
         self._poller: select.epoll | None = None
         self._news = -1
@@ -117,7 +96,7 @@ class RingLink:
         if self._poller is None:
             self._news = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             poller = select.epoll()
-            poller.register(self.sock.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
+            poller.register(self.port.sock.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
             poller.register(self._news, select.EPOLLIN)
             self._poller = poller
             self._park()
@@ -133,8 +112,10 @@ class RingLink:
         except BlockingIOError:
             pass  # nothing was there
 
-    def wait(self, events: int, wake: RingWake, timeout_s: float | None) -> None:
-        """Block until one of the events is there, somebody rings, or the time is up."""
+    def wake(self) -> RingWake:
+        return RingWake(self.port)
+
+    def wait(self, events: int, wake: RingWake, timeout_s: float | None, *, answer: bool) -> None:
         if self.port.ended:
             return
         want, need = _DATA, 0
@@ -145,19 +126,11 @@ class RingLink:
         deadline = FOREVER
         if timeout_s is not None:
             deadline = min(monotonic_ns() + int(max(timeout_s, 0.0) * 1e9), FOREVER)
-        status = lib.gg_port_wait(
-            self.port.handle, want, need, wake.seen, deadline, bool(self.calls)
-        )
+        status = lib.gg_port_wait(self.port.handle, want, need, wake.seen, deadline, answer)
         if status > 0 and status & _SOCKET:
             self._look = True
 
     def flush(self) -> bool:
-        """
-        Send what is queued as far as there is room; return whether nothing is left.
-
-        Raises:
-            OSError: The peer is gone.
-        """
         outgoing = self.outgoing
         while (head := self._first_outgoing()) is not None:
             if not head.done and self.port.send(head) == _AGAIN:
@@ -173,34 +146,33 @@ class RingLink:
             return None
 
     def read(self) -> deque[Frame]:
-        """Take what has arrived; see :meth:`greengrass_sdk._native._py.link.Link.read`."""
         if self.eof:
             return self.port.receive()[0] if self.failure is None else deque()
         look = self._look or self._poller is not None
         try:
-            frames, ended = self.port.receive(read_socket=look)
+            frames, ended = self.port.receive(self.lane, read_socket=look)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the connection
             self.failure = error
             self.eof = True
             return deque()
+        if frames:
+            return frames
         self._look = False
         if ended:
             self.eof = True
-        elif self._poller is not None and not frames:
+        elif self._poller is not None:
             self._park()
         return frames
 
     def shut(self) -> None:
-        """End the connection; every thread that waits for it wakes up."""
-        self.shut_down = True
+        self.lane.close()
         try:  # noqa: SIM105 - contextlib is not worth its import here
-            self.sock.shutdown(socket.SHUT_RDWR)
+            self.port.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # the peer was faster
         lib.gg_port_interrupt(self.port.handle)
 
     def dispose(self) -> None:
-        """Give everything back; nobody waits any more."""
         self.port.close()
         poller, self._poller = self._poller, None
         if poller is not None:
@@ -208,42 +180,9 @@ class RingLink:
             os.close(self._news)
 
 
-class _NoSocket:
-    """Stands in for the stream that an exchange would build its link on."""
-
-    def setblocking(self, _blocking: object) -> None:
-        """Do nothing."""
-
-    def fileno(self) -> int:
-        return -1
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class RingExchange(Exchange):
-    """An exchange over a port."""
-
-    __slots__ = ()
-
-    def __init__(self, port: Port, max_frame: int) -> None:
-        super().__init__(_NoSocket(), max_frame)  # type: ignore[arg-type]  # see _NoSocket
-        self._link = RingLink(port, self.calls)  # type: ignore[assignment]  # the same methods
-        self.reading = RingPost(select.POLLIN, port)
-        self.writing = RingPost(select.POLLIN | select.POLLOUT, port)
-
-    def _dispose(self) -> None:
-        if self._closed and not self._link.waiting:
-            self.ring_link.dispose()
-
-    @property
-    def ring_link(self) -> RingLink:
-        return self._link  # type: ignore[return-value]  # set above
-
-
-class RingChannel(StreamChannel):
+class RingChannel(LinkChannel):
     """
-    The worker's end of shared memory; see :class:`greengrass_sdk._native._abc.Channel`.
+    A channel over shared memory.
 
     Args:
         sock: Connected to the core.
@@ -253,7 +192,7 @@ class RingChannel(StreamChannel):
         spin_ns: How long a thread that waits for a reply may spin; 0 never.
     """
 
-    __slots__ = ("_handle", "_link")
+    __slots__ = ("_lane",)
 
     def __init__(
         self,
@@ -273,11 +212,9 @@ class RingChannel(StreamChannel):
             max_frame=max_frame,
             spin_ns=spin_ns,
         )
-        exchange = RingExchange(port, max_frame)
-        self._exchange = exchange
-        self._pump = None
-        self._handle = port.handle
-        self._link = exchange.ring_link
+        link = RingLink(port)
+        super().__init__(link, link.lane.publish)
+        self._lane = link.lane
 
     def send(
         self,
@@ -291,71 +228,9 @@ class RingChannel(StreamChannel):
         *,
         timeout_s: float | None = None,
     ) -> None:
-        link = self._link
-        if (
-            type(payload) is bytes
-            and type(context) is bytes
-            and not link.outgoing
-            and not link.shut_down
-        ):
-            # Nobody is before us: one call of C. What is wrong with it is found out below.
-            try:
-                status = _send(
-                    self._handle,
-                    kind,
-                    flags,
-                    endpoint,
-                    id,
-                    topic,
-                    len(topic),
-                    context,
-                    len(context),
-                    payload,
-                    len(payload),
-                    0,
-                )
-            except (OverflowError, TypeError):
-                status = _AGAIN
-            if status == _OK:
-                return
-        exchange = self._exchange
-        exchange.check()
-        outgoing = OutgoingFrame(kind, flags, endpoint, id, topic, context, payload)
-        try:
-            if exchange.write(outgoing):  # type: ignore[arg-type]  # the same methods
-                return
-            deadline = None if timeout_s is None else monotonic() + timeout_s
-            if not exchange.wait(exchange.writing, Waiter(), lambda: outgoing.done, deadline):
-                raise RequestTimeoutError(
-                    f"the core did not read within {timeout_s:g} s", timeout_s=timeout_s
-                )
-        except BaseException:
-            exchange.retract(outgoing)  # type: ignore[arg-type]  # the same methods
-            raise
-
-    def post(
-        self,
-        kind: int,
-        flags: int,
-        endpoint: int,
-        id: int,
-        topic: bytes,
-        context: Buffer,
-        payload: Buffer,
-        callback: WrittenCallback,
-    ) -> bool:
-        exchange = self._exchange
-        exchange.check()
-        outgoing = OutgoingFrame(kind, flags, endpoint, id, topic, context, payload)
-        try:
-            if exchange.write(outgoing):  # type: ignore[arg-type]  # the same methods
-                return True
-            outgoing.freeze()
-            self._callbacks().finish(outgoing, callback)  # type: ignore[arg-type]  # the same
-        except BaseException:
-            exchange.retract(outgoing)  # type: ignore[arg-type]  # the same methods
-            raise
-        return False
+        # Nobody is before us: one call of C. What is wrong with it is found out on the long way.
+        if not self._lane.send(kind, flags, endpoint, id, topic, context, payload):
+            self._send(kind, flags, endpoint, id, topic, context, payload, timeout_s)
 
 
 def pair(ring_bytes: int = _LEAST) -> tuple[Port, RingChannel]:

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define GUARD UINT32_C(0x67756172)
+static const uint32_t after_free = GUARD; /* what `guard` points to then */
 #define LOOK_NS INT64_C(1000000000) /* the longest sleep in one go */
 
 /* Bits of `users`, above the number of those inside. */
@@ -72,6 +73,15 @@ static int is_forked(const struct gg_port *port)
     return *port->guard != GUARD;
 }
 
+/* Before the mutex is taken: who holds it may not exist in the child of a fork,
+ * and there is none after gg_port_free(). */
+static int check_open(const struct gg_port *port)
+{
+    if (is_forked(port))
+        return GG_EFORKED;
+    return (gg_load_relaxed(&port->users) & CLOSED) == 0 ? GG_OK : GG_ECLOSED;
+}
+
 /* The last one out unmaps. Senders are not counted; they look for CLOSED with
  * the mutex held. */
 static void finish(struct gg_port *port)
@@ -112,7 +122,7 @@ int gg_port_close(struct gg_port *port)
 {
     int status = enter(port);
 
-    if (status == GG_EFORKED)
+    if (status == GG_EFORKED || port->guard == &after_free)
         return status;
     if (status == GG_OK) {
         (void)gg_or_seq(&port->users, CLOSED);
@@ -127,7 +137,7 @@ int gg_port_close(struct gg_port *port)
 
 void gg_port_free(struct gg_port *port)
 {
-    if (port->guard == NULL)
+    if (port->guard == NULL || port->guard == &after_free)
         return;
     if (!is_forked(port)) {
         (void)gg_port_close(port);
@@ -136,7 +146,8 @@ void gg_port_free(struct gg_port *port)
     }
     (void)munmap((void *)(uintptr_t)port->guard,
                  (size_t)sysconf(_SC_PAGESIZE));
-    port->guard = NULL;
+    gg_store_relaxed(&port->users, CLOSED);
+    port->guard = &after_free;
 }
 
 /* --- waking the other end --- */
@@ -296,18 +307,20 @@ static int send_locked(struct gg_port *port, const struct frame_parts *frame)
 
 static int try_send(struct gg_port *port, const struct frame_parts *frame)
 {
-    int status = GG_ECLOSED;
+    int status = check_open(port);
 
-    if (is_forked(port)) /* before the mutex: who holds it may not exist here */
-        return GG_EFORKED;
+    if (status != GG_OK)
+        return status;
     (void)pthread_mutex_lock(&port->sending);
-    if ((gg_load_relaxed(&port->users) & CLOSED) == 0)
+    status = check_open(port);
+    if (status == GG_OK)
         status = send_locked(port, frame);
     (void)pthread_mutex_unlock(&port->sending);
     return status;
 }
 
 static int has_room(struct gg_port *port, uint32_t need);
+static int has_news(struct gg_port *port);
 
 /* Send, or sleep and try again. */
 static int send_parts(struct gg_port *port, const struct frame_parts *frame,
@@ -380,16 +393,14 @@ int gg_port_stage(struct gg_port *port, const struct gg_header *header,
 
 int gg_port_flush(struct gg_port *port)
 {
-    int status = GG_ECLOSED;
+    int status = check_open(port);
 
-    if (is_forked(port))
-        return GG_EFORKED;
+    if (status != GG_OK)
+        return status;
     (void)pthread_mutex_lock(&port->sending);
-    if ((gg_load_relaxed(&port->users) & CLOSED) == 0) {
-        if (port->out.staged != port->out.own)
-            commit(port);
-        status = GG_OK;
-    }
+    status = check_open(port);
+    if (status == GG_OK && port->out.staged != port->out.own)
+        commit(port);
     (void)pthread_mutex_unlock(&port->sending);
     return status;
 }
@@ -485,7 +496,7 @@ static int read_frame(struct gg_port *port, struct gg_header *header,
 }
 
 static int read_batch(struct gg_port *port, struct gg_port_view *views,
-                      uint32_t capacity, uint32_t max_bytes)
+                      uint32_t capacity, uint32_t max_bytes, int with_bulk)
 {
     uint32_t count = 0;
     uint64_t bytes = 0;
@@ -506,7 +517,9 @@ static int read_batch(struct gg_port *port, struct gg_port_view *views,
             break;
         }
         bytes += header.length + (uint64_t)reference.size;
-        if (count > 0 && bytes > max_bytes) {
+        if ((count > 0 && bytes > max_bytes) ||
+            (reference.size != 0 && !with_bulk)) {
+            status = GG_AGAIN;
             port->in.staged = before.staged;
             port->bulk_received -= port->bulk_batch - bulk_batch;
             port->bulk_batch = bulk_batch;
@@ -541,7 +554,7 @@ int gg_port_receive_batch(struct gg_port *port, struct gg_port_view *views,
 
         if (status != GG_OK)
             return status;
-        status = read_batch(port, views, capacity, max_bytes);
+        status = read_batch(port, views, capacity, max_bytes, 1);
         if (status > 0)
             return status;
         end_receiving(port);
@@ -554,6 +567,24 @@ int gg_port_receive_batch(struct gg_port *port, struct gg_port_view *views,
         if ((status & GG_WANT_DATA) == 0)
             return GG_EINTR;
     }
+}
+
+int gg_port_receive_inline(struct gg_port *port, struct gg_port_view *views,
+                           uint32_t capacity, uint32_t max_bytes)
+{
+    int status;
+
+    if (capacity == 0 || capacity > INT32_MAX)
+        return GG_EINVAL;
+    status = begin_receiving(port);
+    if (status != GG_OK)
+        return status;
+    status = has_news(port)
+                 ? GG_AGAIN
+                 : read_batch(port, views, capacity, max_bytes, 0);
+    if (status <= 0)
+        end_receiving(port);
+    return status;
 }
 
 int gg_port_receive(struct gg_port *port, struct gg_received *received)

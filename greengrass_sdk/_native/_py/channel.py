@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Frames over a stream socket, for any number of threads and event loops.
+Frames over a connection to the core, for any number of threads and event loops.
 
 This is what a function's worker, a client and a tool hold of their connection to the core. How the
 threads share it is told in :mod:`greengrass_sdk._native._py.exchange`, how bytes survive signal
@@ -13,33 +13,35 @@ from __future__ import annotations
 from collections import deque
 from time import monotonic
 
-from greengrass_sdk._native import MAX_FRAME, encode_header
+from greengrass_sdk._native import MAX_FRAME
 from greengrass_sdk._native._py.exchange import Call, Exchange, Waiter
-from greengrass_sdk._native._py.link import Outgoing
+from greengrass_sdk._native._py.link import Link
 from greengrass_sdk.errors import RequestTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from typing import TypeAlias
+    from collections.abc import Callable
 
-    from greengrass_sdk._native import Frame
-    from greengrass_sdk._native._py.exchange import AnswerCallback
+    from greengrass_sdk._native import Frame, _abc
+    from greengrass_sdk._native._py.exchange import AnswerCallback, Buffer
     from greengrass_sdk._native._py.pump import Pump, WrittenCallback
 
-    Buffer: TypeAlias = bytes | bytearray | memoryview
-
-__all__ = ["StreamChannel"]
+__all__ = ["LinkChannel", "StreamChannel"]
 
 
-class StreamChannel:
-    """A connected Unix stream socket to the core; see `greengrass_sdk._native._abc.Channel`."""
+class LinkChannel:
+    """A channel over a link of any kind; see :class:`greengrass_sdk._native._abc.Channel`."""
 
-    __slots__ = ("_exchange", "_pump")
+    __slots__ = ("_exchange", "_frame", "_pump", "publish")
 
-    def __init__(self, sock: socket.socket, *, max_frame: int = MAX_FRAME) -> None:
-        self._exchange = Exchange(sock, max_frame)
+    def __init__(
+        self, link: _abc.Link, publish: Callable[[str, object, int, int, int], bool]
+    ) -> None:
+        self._exchange = Exchange(link)
+        self._frame = link.frame
         self._pump: Pump | None = None
+        self.publish = publish
 
     # Sending
 
@@ -55,9 +57,23 @@ class StreamChannel:
         *,
         timeout_s: float | None = None,
     ) -> None:
+        self._send(kind, flags, endpoint, id, topic, context, payload, timeout_s)
+
+    def _send(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        id: int,
+        topic: bytes,
+        context: Buffer,
+        payload: Buffer,
+        timeout_s: float | None,
+    ) -> None:
+        """Send a frame, waiting for what is in the way."""
         exchange = self._exchange
         exchange.check()
-        outgoing = _frame(kind, flags, endpoint, id, topic, context, payload)
+        outgoing = self._frame(kind, flags, endpoint, id, topic, context, payload)
         try:
             if exchange.write(outgoing):
                 return
@@ -83,7 +99,7 @@ class StreamChannel:
     ) -> bool:
         exchange = self._exchange
         exchange.check()
-        outgoing = _frame(kind, flags, endpoint, id, topic, context, payload)
+        outgoing = self._frame(kind, flags, endpoint, id, topic, context, payload)
         try:
             if exchange.write(outgoing):
                 return True
@@ -262,28 +278,18 @@ class StreamChannel:
             return self._pump
 
 
-def _frame(
-    kind: int,
-    flags: int,
-    endpoint: int,
-    id: int,
-    topic: bytes,
-    context: Buffer,
-    payload: Buffer,
-) -> Outgoing:
-    """Return a frame as the buffers it is made of; large ones are not copied."""
-    context = _flat(context)
-    payload = _flat(payload)
-    header = encode_header(kind, flags, endpoint, id, len(topic), len(context), len(payload))
-    return Outgoing([part for part in (header, topic, context, payload) if part])
+class StreamChannel(LinkChannel):
+    """A channel over a connected Unix stream socket."""
+
+    __slots__ = ()
+
+    def __init__(self, sock: socket.socket, *, max_frame: int = MAX_FRAME) -> None:
+        super().__init__(Link(sock, max_frame), _not_at_once)
 
 
-def _flat(data: Buffer) -> bytes | memoryview:
-    """Return any buffer as bytes, without a copy where it lies in one piece."""
-    if isinstance(data, bytes):
-        return data
-    view = memoryview(data)
-    return view.cast("B") if view.c_contiguous and view.nbytes else bytes(view)
+def _not_at_once(*_publication: object) -> bool:
+    """Publish nothing: a stream has no shorter way."""
+    return False
 
 
 def _ignore(_failure: BaseException | None) -> None:

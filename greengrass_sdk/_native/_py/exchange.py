@@ -26,18 +26,19 @@ from itertools import count
 from time import monotonic
 
 from greengrass_sdk._native import Kind
-from greengrass_sdk._native._py.link import LONGEST_WAIT_S, Link, Outgoing, Wake
+from greengrass_sdk._native._py.link import LONGEST_WAIT_S
 from greengrass_sdk.errors import CoreUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
     from typing import TypeAlias
     from weakref import WeakSet
 
     from greengrass_sdk._native import Frame
+    from greengrass_sdk._native._abc import Link, Outgoing, Wake
 
+    Buffer: TypeAlias = bytes | bytearray | memoryview
     AnswerCallback: TypeAlias = Callable[[Frame | BaseException], object]
 
 __all__ = ["Call", "Exchange", "Post", "Waiter"]
@@ -87,9 +88,10 @@ class Waiter:
 class Post:
     """Work that one of the waiting threads does for all of them, and the queue of the others."""
 
-    __slots__ = ("_wake", "events", "holder", "queue")
+    __slots__ = ("_make", "_wake", "events", "holder", "queue")
 
-    def __init__(self, events: int) -> None:
+    def __init__(self, events: int, make: Callable[[], Wake]) -> None:
+        self._make = make
         self._wake: Wake | None = None
         self.events = events
         self.holder: Waiter | None = None
@@ -99,7 +101,7 @@ class Post:
     def wake(self) -> Wake:
         """What wakes who works here; made when somebody does for the first time."""
         wake = self._wake
-        return self._keep(Wake()) if wake is None else wake
+        return self._keep(self._make()) if wake is None else wake
 
     def _keep(self, wake: Wake) -> Wake:
         """Keep the wake, unless a signal handler has made one in the meantime."""
@@ -184,7 +186,7 @@ class Exchange:
         "writing",
     )
 
-    def __init__(self, sock: socket.socket, max_frame: int) -> None:
+    def __init__(self, link: Link) -> None:
         self.lock = RLock()
         self.next_number = count(1).__next__
         self.calls: dict[int, Call] = {}
@@ -193,14 +195,14 @@ class Exchange:
         self.takers: dict[int, AnswerCallback] = {}
         self.due: dict[int, Call] = {}
         self.pump: Waiter | None = None
-        self.reading = Post(select.POLLIN)
-        self.writing = Post(select.POLLIN | select.POLLOUT)
+        self.reading = Post(select.POLLIN, link.wake)
+        self.writing = Post(select.POLLIN | select.POLLOUT, link.wake)
         self.dropped = 0
         self._given_up: dict[int, None] = {}
         self._gone: str | None = None
         self._closed = False
         self._born = _forks
-        self._link = Link(sock, max_frame)
+        self._link = link
         _give_up_in_child(self)
 
     # The connection
@@ -246,7 +248,7 @@ class Exchange:
     def _dispose(self) -> None:
         """Close the descriptors of a closed connection once nobody waits for them."""
         if self._closed and not self._link.waiting:
-            self._link.sock.close()
+            self._link.dispose()
             self.reading.close()
             self.writing.close()
 
@@ -282,7 +284,7 @@ class Exchange:
                 left = None if deadline is None else deadline - monotonic()
                 expired = left is not None and left <= 0
                 if at_work:
-                    link.wait(post.events, post.wake, left)
+                    link.wait(post.events, post.wake, left, answer=bool(self.calls))
                     with self.lock:
                         self._read(link, waiter)
                         if post is self.writing:
@@ -332,7 +334,7 @@ class Exchange:
         with self.lock:
             if outgoing.done:
                 return
-            if outgoing.sent:
+            if outgoing.begun:
                 outgoing.freeze()
             elif outgoing in self._link.outgoing:
                 self._link.outgoing.remove(outgoing)

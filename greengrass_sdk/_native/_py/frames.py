@@ -38,6 +38,7 @@ __all__ = [
     "encode_frame",
     "encode_header",
     "explain",
+    "flat",
     "request_id",
 ]
 
@@ -177,6 +178,14 @@ class Frame:
             self.context,
             self.payload,
         )
+
+
+def flat(data: bytes | bytearray | memoryview) -> bytes | memoryview:
+    """Return any buffer as bytes, without a copy where it lies in one piece."""
+    if isinstance(data, bytes):
+        return data
+    view = memoryview(data)
+    return view.cast("B") if view.c_contiguous and view.nbytes else bytes(view)
 
 
 class FrameError(RemoteProtocolError):

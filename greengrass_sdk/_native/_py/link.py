@@ -25,13 +25,17 @@ import select
 import socket
 from collections import deque
 
-from greengrass_sdk._native import FrameDecoder, FrameError
+from greengrass_sdk._native import FrameDecoder, FrameError, encode_header
+from greengrass_sdk._native._py.frames import flat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
     from greengrass_sdk._native import Frame, _abc
+
+    Buffer: TypeAlias = bytes | bytearray | memoryview
 
 __all__ = ["LONGEST_WAIT_S", "Link", "Outgoing", "Wake"]
 
@@ -58,6 +62,10 @@ class Outgoing:
     @property
     def done(self) -> bool:
         return sum(self.sent) >= self.size
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.sent)
 
     def rest(self, sent: list[int]) -> Sequence[bytes | memoryview]:
         """Return what is still to be written when these amounts are; empty when nothing is."""
@@ -156,8 +164,27 @@ class Link:
         self._max_frame = max_frame
         self._inflow = _Inflow(None, deque(), 0, deque())
 
-    def wait(self, events: int, wake: Wake, timeout_s: float | None) -> None:
-        """Block until one of the events is there, somebody rings, or the time is up."""
+    def wake(self) -> Wake:
+        """Return what ends a `wait`."""
+        return Wake()
+
+    def frame(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        id: int,
+        topic: bytes,
+        context: Buffer,
+        payload: Buffer,
+    ) -> Outgoing:
+        """Return a frame as the buffers it is made of; large ones are not copied."""
+        context = flat(context)
+        payload = flat(payload)
+        header = encode_header(kind, flags, endpoint, id, len(topic), len(context), len(payload))
+        return Outgoing([part for part in (header, topic, context, payload) if part])
+
+    def wait(self, events: int, wake: Wake, timeout_s: float | None, *, answer: bool) -> None:  # noqa: ARG002 - a stream never spins
         poller = select.poll()
         poller.register(self.fd, events)
         poller.register(wake.fd, select.POLLIN)
@@ -167,12 +194,6 @@ class Link:
             poller.poll(int(min(max(timeout_s, 0.0), LONGEST_WAIT_S) * 1000 + 0.999))
 
     def flush(self) -> bool:
-        """
-        Write what is queued as far as the socket takes it; return whether nothing is left.
-
-        Raises:
-            OSError: The peer is gone.
-        """
         outgoing = self.outgoing
         while (head := self._first_outgoing()) is not None:
             sent = [*head.sent]
@@ -195,12 +216,6 @@ class Link:
             return None
 
     def read(self) -> deque[Frame]:
-        """
-        Take what has arrived, without blocking; return the frames that nobody was given yet.
-
-        The caller removes each frame when it is handed out; what it leaves comes again. Once the
-        peer is gone, `eof` is set, and `failure` if it broke the rules.
-        """
         inflow = self._inflow
         if inflow.ready or self.eof:
             return inflow.ready
@@ -253,6 +268,10 @@ class Link:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # the peer was faster
+
+    def dispose(self) -> None:
+        """Close the socket; nobody waits any more."""
+        self.sock.close()
 
 
 def _last(chunks: list[bytes], size: int) -> deque[bytes]:

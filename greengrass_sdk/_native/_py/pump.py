@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from greengrass_sdk._native import Frame
+    from greengrass_sdk._native._abc import Outgoing
     from greengrass_sdk._native._py.exchange import AnswerCallback
-    from greengrass_sdk._native._py.link import Outgoing
 
     WrittenCallback: TypeAlias = Callable[[BaseException | None], object]
 

@@ -109,7 +109,8 @@ GG_NODISCARD int gg_port_init(struct gg_port *port, struct gg_segment *segment,
  * where it does nothing. */
 int gg_port_close(struct gg_port *port);
 
-/* Close, and give back what is left. No other call may be under way. */
+/* Close, and give back what is left. No other call may be under way; later
+ * ones, while there is the memory, return GG_ECLOSED. */
 void gg_port_free(struct gg_port *port);
 
 /* --- sending --- */
@@ -158,6 +159,12 @@ GG_NODISCARD int gg_port_receive_batch(struct gg_port *port,
                                        struct gg_port_view *views,
                                        uint32_t capacity, uint32_t max_bytes,
                                        int64_t deadline, int spin);
+
+/* The same without sleep, and up to the first bulk message: GG_AGAIN in front
+ * of one, and while there is news that gg_port_hear() would tell. */
+GG_NODISCARD int gg_port_receive_inline(struct gg_port *port,
+                                        struct gg_port_view *views,
+                                        uint32_t capacity, uint32_t max_bytes);
 
 /* The same for one frame, without sleep: GG_OK, or GG_AGAIN. */
 GG_NODISCARD int gg_port_receive(struct gg_port *port,

@@ -23,7 +23,7 @@ pytest.importorskip("greengrass_sdk._native._lib", reason="the C extension is no
 from interrupts import places, raise_interrupted, run
 from ring_core import RING_BYTES, RingCore
 
-from greengrass_sdk._native import Frame, Kind, _port, _ring
+from greengrass_sdk._native import Frame, Kind, _lane, _port, _ring
 from greengrass_sdk._native._lib import lib
 from greengrass_sdk._native._py import channel as channel_module, exchange
 from greengrass_sdk.errors import (
@@ -54,7 +54,7 @@ def _of_streams() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.FakeCore = RingCore  # type: ignore[attr-defined]
-    module.MODULES = [channel_module, exchange, _ring, _port]  # type: ignore[attr-defined]
+    module.MODULES = [channel_module, exchange, _lane, _ring, _port]  # type: ignore[attr-defined]
     return module
 
 
@@ -64,6 +64,15 @@ globals().update(
     for name, value in vars(streams).items()
     if name.startswith("test_") and name not in OF_STREAMS
 )
+
+
+@pytest.fixture(autouse=True, params=["fast", "cffi"])
+def lane(request, monkeypatch):
+    """Let it all pass with and without the companion of the extension."""
+    if request.param == "cffi":
+        monkeypatch.setattr(_lane, "_FastLane", None)
+    elif _lane._FastLane is None:
+        pytest.skip("the companion is not built")
 
 
 @pytest.fixture
@@ -239,7 +248,7 @@ def test_a_core_that_breaks_the_ring_ends_the_connection(core):
     memory = core._port.memory  # up, as the core sees it; the worker's own ring lies beside it
     assert len(memory) == 2 * RING_BYTES
     lib.gg_port_send(core._port.handle, 2, 0, 0, 0, b"", 0, b"", 0, b"x" * 10, 10, 0)
-    channel_memory = core.channel._exchange.ring_link.port.memory
+    channel_memory = core.channel._exchange.link().port.memory
     at = bytes(channel_memory).rindex(b"x" * 10)
     channel_memory[at - 20 : at - 19] = b"\x00"  # kind
     with pytest.raises(CoreUnavailableError, match="kind of the frame is unknown"):

@@ -223,8 +223,9 @@ class RingWorker(Worker):
         super().close_theirs()
         os.close(self.their_memory)
 
-    def send(self, kind, *, flags=0, endpoint=0, id=0, topic=b"", context=b"", payload=b""):
-        self.port.send(self.outgoing(kind, flags, endpoint, id, topic, context, payload))
+    def send(self, kind, **fields):
+        whole = Frame(kind, **fields).as_tuple()
+        self.port.send(self.outgoing(*whole))
 
     def frame(self):
         while True:

@@ -514,7 +514,7 @@ def test_a_receive_may_be_interrupted_anywhere_without_loss_or_repetition():
             rest = [frame.payload for frame in channel.receive_batch(1000, 0)]
             whole = [b"0", b"1", b"2"]
             # Nobody can save what was already on its way from `receive` to its caller.
-            lost = where is not None and where.startswith("StreamChannel.receive:")
+            lost = where is not None and where.startswith("LinkChannel.receive:")
             assert rest in ((whole, whole[1:]) if lost else ([whole[1:]] if got else [whole]))
             assert {} == channel._exchange.receivers
             if where is None:

@@ -10,13 +10,14 @@ import pytest
 
 from greengrass_sdk._native import Kind
 from greengrass_sdk._native._py.exchange import Call, Exchange, Post, Waiter
+from greengrass_sdk._native._py.link import Link, Wake
 from greengrass_sdk.errors import CoreUnavailableError
 
 
 @pytest.fixture
 def exchange():
     ours, theirs = socket.socketpair()
-    exchange = Exchange(theirs, 1000)
+    exchange = Exchange(Link(theirs, 1000))
     with ours:
         yield exchange
         exchange.close()
@@ -24,7 +25,7 @@ def exchange():
 
 @pytest.fixture
 def post():
-    post = Post(select.POLLIN)
+    post = Post(select.POLLIN, Wake)
     yield post
     post.close()
 

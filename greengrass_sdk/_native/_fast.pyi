@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections import deque
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from greengrass_sdk._native._py.frames import Frame
+
+class Lane:
+    def __init__(
+        self,
+        port: int,
+        calls: tuple[int, int, int, int],
+        owner: object,
+        frame: type[Frame],
+        outgoing: Sequence[object],
+    ) -> None: ...
+    def send(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        id: int,
+        topic: bytes,
+        context: bytes | bytearray | memoryview,
+        payload: bytes | bytearray | memoryview,
+        /,
+    ) -> bool: ...
+    def publish(
+        self,
+        topic: str,
+        payload: object,
+        endpoint: int,
+        topic_bytes: int,
+        payload_bytes: int,
+        /,
+    ) -> bool: ...
+    def take(self, frames: deque[Frame], /) -> bool: ...
+    def close(self) -> None: ...
+
+_M = TypeVar("_M")
+
+class Messages(Generic[_M]):
+    def __init__(self, frame: type[Frame], kind: int, message: type[_M]) -> None: ...
+    def of(self, frames: list[Frame], /) -> list[_M]: ...

@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The calls that are made for every message, without the cost of a binding.
+ *
+ * cffi drops the GIL around each call. Beside a thread that computes, taking
+ * it back costs a turn of 5 ms, and alone still more than the copy into the
+ * ring. What is done here takes less than a microsecond and keeps the GIL;
+ * only a large copy drops it.
+ *
+ * Nothing of this is needed: each call may say "not this way" (False), with
+ * nothing done and no exception, and the caller goes the long way, which
+ * knows the words for what is wrong. The C library is not linked a second
+ * time; the binding in _lib hands over the addresses of its functions.
+ *
+ * One method is one C call, during which no Python code runs: the interpreter
+ * runs signal handlers before or after it, so what a call reports is never
+ * lost (greengrass_sdk/_native/_py/link.py has the rules). */
+
+#include <Python.h>
+
+#include "gg/port.h"
+
+#define KEEP_GIL 16384 /* bytes; a copy of that takes less than 1 us */
+#define BATCH 64
+#define BATCH_BYTES 262144
+
+/* --- objects of a Python class with __slots__ --- */
+
+enum { FIELDS = 7 };
+
+/* The class and its slots: descriptors, which know where a slot is and check
+ * what they are given. */
+struct shape {
+    PyTypeObject *type;
+    allocfunc alloc;
+    descrgetfunc get;
+    descrsetfunc set;
+    PyObject *slots[FIELDS];
+};
+
+static void forget_shape(struct shape *shape)
+{
+    for (int i = 0; i < FIELDS; i++)
+        Py_CLEAR(shape->slots[i]);
+    Py_CLEAR(shape->type);
+}
+
+/* Look up `names`, which NULL ends; 0, or -1 with an exception. */
+static int learn_shape(struct shape *shape, PyObject *type,
+                       const char *const *names)
+{
+    PyTypeObject *kind = NULL;
+
+    if (!PyType_Check(type)) {
+        PyErr_SetString(PyExc_TypeError, "a class is needed");
+        return -1;
+    }
+    shape->type = (PyTypeObject *)Py_NewRef(type);
+    shape->alloc = (allocfunc)PyType_GetSlot(shape->type, Py_tp_alloc);
+    for (int i = 0; names[i] != NULL; i++) {
+        shape->slots[i] = PyObject_GetAttrString(type, names[i]);
+        if (shape->slots[i] == NULL)
+            return -1;
+        if (kind == NULL)
+            kind = Py_TYPE(shape->slots[i]);
+        if (kind != Py_TYPE(shape->slots[i])) {
+            PyErr_SetString(PyExc_TypeError, "a class with slots is needed");
+            return -1;
+        }
+    }
+    shape->get = (descrgetfunc)PyType_GetSlot(kind, Py_tp_descr_get);
+    shape->set = (descrsetfunc)PyType_GetSlot(kind, Py_tp_descr_set);
+    if (shape->get == NULL || shape->set == NULL) {
+        PyErr_SetString(PyExc_TypeError, "a class with slots is needed");
+        return -1;
+    }
+    return 0;
+}
+
+/* Return a new object; takes over the references in `values`, also the NULL of
+ * one that could not be made. */
+static PyObject *make(const struct shape *shape, PyObject **values, int count)
+{
+    PyObject *made = NULL;
+    int good = 1;
+
+    for (int i = 0; i < count; i++)
+        good = good && values[i] != NULL;
+    if (good)
+        made = shape->alloc(shape->type, 0);
+    for (int i = 0; i < count; i++) {
+        if (made != NULL && shape->set(shape->slots[i], made, values[i]) != 0)
+            Py_CLEAR(made);
+        Py_XDECREF(values[i]);
+    }
+    return made;
+}
+
+static PyObject *get(const struct shape *shape, int slot, PyObject *object)
+{
+    return shape->get(shape->slots[slot], object, (PyObject *)shape->type);
+}
+
+/* --- a lane --- */
+
+enum { KIND, FLAGS, ENDPOINT, ID, TOPIC, CONTEXT, PAYLOAD };
+
+static const char *const frame_fields[] = {
+    "kind", "flags", "endpoint", "id", "topic", "context", "payload", NULL,
+};
+
+struct lane {
+    PyObject_HEAD
+    struct gg_port *port; /* NULL when closed */
+    __typeof__(gg_port_send) *send;
+    __typeof__(gg_port_receive_inline) *receive;
+    __typeof__(gg_port_release) *release;
+    __typeof__(gg_port_data) *data;
+    PyObject *owner;    /* keeps the port */
+    PyObject *outgoing; /* frames that go first */
+    PyObject *extend;   /* name of a method */
+    struct shape frame;
+};
+
+static void lane_dealloc(PyObject *object)
+{
+    struct lane *self = (struct lane *)object;
+    PyTypeObject *type = Py_TYPE(object);
+
+    Py_CLEAR(self->owner);
+    Py_CLEAR(self->outgoing);
+    Py_CLEAR(self->extend);
+    forget_shape(&self->frame);
+    PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"port",  "calls",    "owner",
+                                        "frame", "outgoing", NULL};
+    unsigned long long port, send, receive, release, data;
+    PyObject *owner, *outgoing, *frame;
+    struct lane *self;
+
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "K(KKKK)OOO:Lane", (char **)(uintptr_t)names, &port,
+            &send, &receive, &release, &data, &owner, &frame, &outgoing))
+        return NULL;
+    self = (struct lane *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->port = (struct gg_port *)(uintptr_t)port;
+    self->send = (__typeof__(self->send))(uintptr_t)send;
+    self->receive = (__typeof__(self->receive))(uintptr_t)receive;
+    self->release = (__typeof__(self->release))(uintptr_t)release;
+    self->data = (__typeof__(self->data))(uintptr_t)data;
+    self->owner = Py_NewRef(owner);
+    self->outgoing = Py_NewRef(outgoing);
+    self->extend = PyUnicode_InternFromString("extend");
+    if (self->extend == NULL ||
+        learn_shape(&self->frame, frame, frame_fields) != 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* Whether a frame may go at once. */
+static int is_free(const struct lane *self)
+{
+    return self->port != NULL && PyObject_Size(self->outgoing) == 0;
+}
+
+/* --- sending --- */
+
+struct part {
+    const void *data;
+    Py_ssize_t size;
+    Py_buffer buffer; /* to be released if it has an `obj` */
+};
+
+/* Find the bytes of any buffer, or of text as UTF-8; 0 if there are none. */
+static int find_bytes(struct part *part, PyObject *object, int text)
+{
+    part->buffer.obj = NULL;
+    if (PyBytes_Check(object)) {
+        part->data = PyBytes_AsString(object);
+        part->size = PyBytes_Size(object);
+        return 1;
+    }
+    if (PyUnicode_Check(object)) {
+        part->data = text ? PyUnicode_AsUTF8AndSize(object, &part->size) : NULL;
+        return part->data != NULL;
+    }
+    if (!PyObject_CheckBuffer(object) ||
+        PyObject_GetBuffer(object, &part->buffer, PyBUF_SIMPLE) != 0)
+        return 0;
+    part->data = part->buffer.buf;
+    part->size = part->buffer.len;
+    return 1;
+}
+
+static void let_go(struct part *part)
+{
+    if (part->buffer.obj != NULL)
+        PyBuffer_Release(&part->buffer);
+}
+
+/* Sizes are checked: no frame is larger than 32 bits can tell. */
+static int send_frame(struct lane *self, const struct gg_header *header,
+                      const struct part *topic, const struct part *context,
+                      const struct part *payload)
+{
+    PyThreadState *state = NULL;
+    int status;
+
+    if (topic->size > GG_MAX_TOPIC || context->size > GG_MAX_CONTEXT ||
+        payload->size > GG_BULK_MOST)
+        return GG_ELENGTH;
+    if (payload->size > KEEP_GIL)
+        state = PyEval_SaveThread();
+    status = self->send(self->port, header->kind, header->flags,
+                        header->endpoint, header->id, topic->data,
+                        (uint16_t)topic->size, context->data,
+                        (uint32_t)context->size, payload->data,
+                        (uint32_t)payload->size, 0);
+    if (state != NULL)
+        PyEval_RestoreThread(state);
+    return status;
+}
+
+/* True if it was done. What went wrong is found out on the long way, save what
+ * a signal handler raised. */
+static PyObject *answer(int done)
+{
+    if (PyErr_Occurred() != NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception))
+            return NULL;
+        PyErr_Clear();
+    }
+    return PyBool_FromLong(done);
+}
+
+/* Read an int of at most `most`; -1 for anything else. */
+static int read_int(PyObject *object, unsigned long long most,
+                    unsigned long long *value)
+{
+    if (!PyLong_Check(object))
+        return -1;
+    *value = PyLong_AsUnsignedLongLong(object);
+    if (*value == (unsigned long long)-1 && PyErr_Occurred() != NULL)
+        return -1;
+    return *value > most ? -1 : 0;
+}
+
+PyDoc_STRVAR(send_doc,
+"send(kind, flags, endpoint, id, topic, context, payload)\n--\n\n"
+"Send a frame if that can be done at once, and return whether it was.");
+
+static PyObject *lane_send(PyObject *object, PyObject *const *args,
+                           Py_ssize_t count)
+{
+    struct lane *self = (struct lane *)object;
+    unsigned long long kind, flags, endpoint, id;
+    struct part parts[3];
+    int found = 0;
+    int done = 0;
+
+    if (count != FIELDS) {
+        PyErr_SetString(PyExc_TypeError, "send() takes the 7 fields");
+        return NULL;
+    }
+    if (!is_free(self) || read_int(args[KIND], UINT8_MAX, &kind) != 0 ||
+        read_int(args[FLAGS], UINT8_MAX, &flags) != 0 ||
+        read_int(args[ENDPOINT], UINT32_MAX, &endpoint) != 0 ||
+        read_int(args[ID], UINT64_MAX, &id) != 0)
+        return answer(0);
+    while (found < 3 && find_bytes(&parts[found], args[TOPIC + found], 0))
+        found++;
+    if (found == 3) {
+        struct gg_header header = {.id = id,
+                                   .endpoint = (uint32_t)endpoint,
+                                   .kind = (uint8_t)kind,
+                                   .flags = (uint8_t)flags};
+
+        done = send_frame(self, &header, &parts[0], &parts[1], &parts[2]) ==
+               GG_OK;
+    }
+    while (found > 0)
+        let_go(&parts[--found]);
+    return answer(done);
+}
+
+/* What may be published to: model/topic.py has the rules and the words. */
+static int is_topic(const struct part *topic, unsigned long long most)
+{
+    const char *text = topic->data;
+
+    if (topic->size == 0 || (unsigned long long)topic->size > most)
+        return 0;
+    for (Py_ssize_t i = 0; i < topic->size; i++)
+        if (text[i] == '+' || text[i] == '#' || text[i] == '\0')
+            return 0;
+    return 1;
+}
+
+PyDoc_STRVAR(publish_doc,
+"publish(topic, payload, endpoint, topic_bytes, payload_bytes)\n--\n\n"
+"Publish text or a buffer if that is allowed and can be done at once, and\n"
+"return whether it was. The last two are the limits.");
+
+static PyObject *lane_publish(PyObject *object, PyObject *const *args,
+                              Py_ssize_t count)
+{
+    struct lane *self = (struct lane *)object;
+    unsigned long long endpoint, topic_most, payload_most;
+    struct part topic, payload;
+    int done = 0;
+
+    if (count != 5) {
+        PyErr_SetString(PyExc_TypeError, "publish() takes 5 arguments");
+        return NULL;
+    }
+    if (!is_free(self) || !PyUnicode_Check(args[0]) ||
+        read_int(args[2], UINT32_MAX, &endpoint) != 0 ||
+        read_int(args[3], UINT32_MAX, &topic_most) != 0 ||
+        read_int(args[4], UINT32_MAX, &payload_most) != 0 ||
+        !find_bytes(&topic, args[0], 1) || !is_topic(&topic, topic_most) ||
+        !find_bytes(&payload, args[1], 1))
+        return answer(0);
+    if ((unsigned long long)payload.size <= payload_most) {
+        struct gg_header header = {.endpoint = (uint32_t)endpoint,
+                                   .kind = GG_PUBLISH};
+        struct part none = {.data = NULL};
+
+        done = send_frame(self, &header, &topic, &none, &payload) == GG_OK;
+    }
+    let_go(&payload);
+    return answer(done);
+}
+
+/* --- receiving --- */
+
+/* Bytes from the ring. The peer may be changing them, so they are looked at
+ * once: here. */
+static PyObject *copy(const uint8_t *data, uint32_t from, uint32_t to)
+{
+    return PyBytes_FromStringAndSize((const char *)data + from,
+                                     (Py_ssize_t)to - (Py_ssize_t)from);
+}
+
+/* The topic of a view: that of the frame before if it is the same. */
+static PyObject *copy_topic(const uint8_t *data,
+                            const struct gg_port_view *view, PyObject **last)
+{
+    uint32_t size = view->context - view->topic;
+
+    if (*last == NULL || PyBytes_Size(*last) != (Py_ssize_t)size ||
+        memcmp(PyBytes_AsString(*last), data + view->topic, size) != 0) {
+        Py_XDECREF(*last);
+        *last = copy(data, view->topic, view->context);
+    }
+    return Py_XNewRef(*last);
+}
+
+static PyObject *make_frames(struct lane *self,
+                             const struct gg_port_view *views, int count)
+{
+    PyObject *frames = PyList_New(count);
+    PyObject *topic = NULL;
+    uint32_t size;
+    const uint8_t *data = self->data(self->port, &size);
+
+    for (int i = 0; i < count && frames != NULL; i++) {
+        const struct gg_port_view *view = &views[i];
+        PyObject *values[FIELDS] = {
+            PyLong_FromLong(view->kind),
+            PyLong_FromLong(view->flags),
+            PyLong_FromUnsignedLong(view->endpoint),
+            PyLong_FromUnsignedLongLong(view->id),
+            copy_topic(data, view, &topic),
+            copy(data, view->context, view->payload),
+            copy(data, view->payload, view->end),
+        };
+        PyObject *frame = make(&self->frame, values, FIELDS);
+
+        if (frame == NULL || PyList_SetItem(frames, i, frame) != 0)
+            Py_CLEAR(frames);
+    }
+    Py_XDECREF(topic);
+    return frames;
+}
+
+PyDoc_STRVAR(take_doc,
+"take(frames)\n--\n\n"
+"Extend `frames` by those that lie in the ring, up to a large one, and return\n"
+"whether there were any. When there is news on the socket there are none.");
+
+static PyObject *lane_take(PyObject *object, PyObject *frames)
+{
+    struct lane *self = (struct lane *)object;
+    struct gg_port_view views[BATCH];
+    PyObject *made, *done = NULL;
+    int count, collects;
+
+    if (self->port == NULL)
+        return PyBool_FromLong(0);
+    count = self->receive(self->port, views, BATCH, BATCH_BYTES);
+    if (count <= 0)
+        return PyBool_FromLong(0);
+    /* A collection could call a finalizer, and that receive. */
+    collects = PyGC_Disable();
+    made = make_frames(self, views, count);
+    if (made != NULL)
+        done = PyObject_CallMethodObjArgs(frames, self->extend, made, NULL);
+    self->release(self->port);
+    if (collects)
+        (void)PyGC_Enable();
+    Py_XDECREF(made);
+    if (done == NULL)
+        return NULL;
+    Py_DECREF(done);
+    return PyBool_FromLong(1);
+}
+
+PyDoc_STRVAR(close_doc,
+"close()\n--\n\nDo nothing from now on.");
+
+static PyObject *lane_close(PyObject *object, PyObject *nothing)
+{
+    (void)nothing;
+    ((struct lane *)object)->port = NULL;
+    return Py_NewRef(Py_None);
+}
+
+#define FAST(function) ((PyCFunction)(void (*)(void))(function))
+
+static PyMethodDef lane_methods[] = {
+    {"send", FAST(lane_send), METH_FASTCALL, send_doc},
+    {"publish", FAST(lane_publish), METH_FASTCALL, publish_doc},
+    {"take", lane_take, METH_O, take_doc},
+    {"close", lane_close, METH_NOARGS, close_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot lane_slots[] = {
+    {Py_tp_new, lane_new},
+    {Py_tp_dealloc, lane_dealloc},
+    {Py_tp_methods, lane_methods},
+    {0, NULL},
+};
+
+static PyType_Spec lane_spec = {
+    .name = "greengrass_sdk._native._fast.Lane",
+    .basicsize = sizeof(struct lane),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = lane_slots,
+};
+
+/* --- messages --- */
+
+static const char *const message_fields[] = {"topic", "payload", NULL};
+
+struct messages {
+    PyObject_HEAD
+    struct shape frame;
+    struct shape message;
+    long kind;
+};
+
+static void messages_dealloc(PyObject *object)
+{
+    struct messages *self = (struct messages *)object;
+    PyTypeObject *type = Py_TYPE(object);
+
+    forget_shape(&self->frame);
+    forget_shape(&self->message);
+    PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+static PyObject *messages_new(PyTypeObject *type, PyObject *args,
+                              PyObject *kwargs)
+{
+    static const char *const names[] = {"frame", "kind", "message", NULL};
+    PyObject *frame, *message;
+    struct messages *self;
+    long kind;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OlO:Messages",
+                                     (char **)(uintptr_t)names, &frame, &kind,
+                                     &message))
+        return NULL;
+    self = (struct messages *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->kind = kind;
+    if (learn_shape(&self->frame, frame, frame_fields) != 0 ||
+        learn_shape(&self->message, message, message_fields) != 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* A topic as text, kept for the next message of the same one. */
+struct reading {
+    PyObject *topic;
+    PyObject *text;
+};
+
+static PyObject *read_topic(struct reading *reading, PyObject *topic)
+{
+    char *bytes = NULL;
+    Py_ssize_t size = 0;
+
+    if (topic != reading->topic) {
+        Py_CLEAR(reading->text);
+        Py_CLEAR(reading->topic);
+        reading->topic = Py_NewRef(topic);
+        if (PyBytes_AsStringAndSize(topic, &bytes, &size) == 0)
+            reading->text = PyUnicode_DecodeUTF8(bytes, size, "replace");
+    }
+    return Py_XNewRef(reading->text);
+}
+
+/* Return the message in a frame; NULL without an exception if it has none. */
+static PyObject *read_message(struct messages *self, struct reading *reading,
+                              PyObject *frame)
+{
+    PyObject *kind = get(&self->frame, KIND, frame);
+    PyObject *values[2];
+    PyObject *topic;
+    long number;
+
+    if (kind == NULL)
+        return NULL;
+    number = PyLong_AsLong(kind);
+    Py_DECREF(kind);
+    if (number != self->kind)
+        return NULL;
+    topic = get(&self->frame, TOPIC, frame);
+    if (topic == NULL)
+        return NULL;
+    values[0] = read_topic(reading, topic);
+    values[1] = get(&self->frame, PAYLOAD, frame);
+    Py_DECREF(topic);
+    return make(&self->message, values, 2);
+}
+
+PyDoc_STRVAR(of_doc,
+"of(frames)\n--\n\nReturn the messages in a list of frames.");
+
+static PyObject *messages_of(PyObject *object, PyObject *frames)
+{
+    struct messages *self = (struct messages *)object;
+    struct reading reading = {NULL, NULL};
+    PyObject *found = PyList_New(0);
+
+    /* PyList_Size() raises for what is no list. */
+    for (Py_ssize_t i = 0; found != NULL && i < PyList_Size(frames); i++) {
+        PyObject *frame = Py_NewRef(PyList_GetItem(frames, i));
+        PyObject *message = read_message(self, &reading, frame);
+
+        Py_DECREF(frame);
+        if (message == NULL ? PyErr_Occurred() != NULL
+                            : PyList_Append(found, message) != 0)
+            Py_CLEAR(found);
+        Py_XDECREF(message);
+    }
+    Py_XDECREF(reading.topic);
+    Py_XDECREF(reading.text);
+    if (PyErr_Occurred() != NULL)
+        Py_CLEAR(found);
+    return found;
+}
+
+static PyMethodDef messages_methods[] = {
+    {"of", messages_of, METH_O, of_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot messages_slots[] = {
+    {Py_tp_new, messages_new},
+    {Py_tp_dealloc, messages_dealloc},
+    {Py_tp_methods, messages_methods},
+    {0, NULL},
+};
+
+static PyType_Spec messages_spec = {
+    .name = "greengrass_sdk._native._fast.Messages",
+    .basicsize = sizeof(struct messages),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = messages_slots,
+};
+
+/* --- the module --- */
+
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    int status = PyModule_AddObjectRef(module, name, type);
+
+    Py_XDECREF(type);
+    return status;
+}
+
+static int execute(PyObject *module)
+{
+    if (add_type(module, "Lane", &lane_spec) != 0)
+        return -1;
+    return add_type(module, "Messages", &messages_spec);
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_fast",
+    .m_doc = "The calls that are made for every message.",
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__fast(void)
+{
+    return PyModuleDef_Init(&definition);
+}
