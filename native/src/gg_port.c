@@ -765,10 +765,11 @@ static int wait_inside(struct gg_port *port, uint32_t want, uint32_t need,
         status = gg_futex_wait(word, value, until);
         if (status == GG_OK)
             continue;
-        if (status == GG_ETIMEOUT && until != deadline)
-            /* The core may be gone, and then nobody wakes us. */
-            return is_readable(port->socket) ? GG_WANT_SOCKET : GG_EINTR;
-        return status;
+        if (status != GG_ETIMEOUT || until == deadline)
+            return status;
+        /* The core may be gone, and then nobody wakes us. */
+        if (is_readable(port->socket))
+            return GG_WANT_SOCKET;
     }
 }
 
