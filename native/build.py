@@ -17,12 +17,12 @@ _native = Path(__file__).resolve().parent
 
 # distutils wants paths relative to setup.py, which is the working directory of a build.
 ffibuilder = FFI()
-for _name in ("greengrass.cdef.txt", "router.cdef.txt"):
+for _name in ("greengrass.cdef.txt", "plane.cdef.txt"):
     ffibuilder.cdef(_native.joinpath(_name).read_text(encoding="utf-8"))
 ffibuilder.set_source(
     "greengrass_sdk._native._lib",
     '#include "gg/frame.h"\n#include "gg/index.h"\n#include "gg/port.h"\n'
-    '#include "gg/router.h"\n#include "gg/status.h"\n',
+    '#include "gg/plane.h"\n#include "gg/status.h"\n',
     sources=[f"native/src/{path.name}" for path in sorted(_native.glob("src/*.c"))],
     depends=[f"native/include/gg/{path.name}" for path in sorted(_native.glob("include/gg/*.h"))],
     include_dirs=["native/include"],

@@ -13,20 +13,24 @@ from math import inf
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from greengrass_sdk._native import Kind
+from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk._native._py.router.events import (
+    Control,
     CutOff,
+    Ended,
     Finished,
     ImportFailed,
     NeedWorkers,
     Outcome,
     RetireWorker,
     Send,
+    Skipped,
     Tapped,
     Unrouted,
     WorkerReady,
 )
 from greengrass_sdk._native._py.router.state import (
+    WAITS,
     FunctionTarget,
     Item,
     Peer,
@@ -36,7 +40,7 @@ from greengrass_sdk._native._py.router.state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from greengrass_sdk._native._py.router.events import Output
     from greengrass_sdk._native._py.router.state import FunctionRules, Route
@@ -51,11 +55,12 @@ _OUTCOMES = tuple(Outcome)
 _STATES = (WorkerState.STARTING, WorkerState.READY, WorkerState.FAILED)
 _NO_ROW = 0xFFFFFFFF
 _SEND, _NEED, _READY, _FAILED, _RETIRE, _CUT, _FINISHED, _TAPPED, _UNROUTED = range(1, 10)
+_CONTROL, _ENDED, _SKIPPED = 10, 11, 12
 _EVENT, _STARTED = 1, 2
 
 _record = Struct("=IBBBBIIQIIII")
 _finished = Struct("=dddQII")
-_target = Struct("=QQQQQQQQQqQQIIII")
+_target = Struct("=QQQQQQQQQqQQIIII32Q")
 _worker = Struct("=ddQQQII")
 _item = Struct("=QQII")
 _size = Struct("=I")
@@ -64,8 +69,8 @@ _read_record = _record.unpack_from
 _new = tuple.__new__  # skips the keyword handling of NamedTuple.__new__: the fields are all here
 
 
-def read_outputs(data: bytes, routes: Sequence[Route], outputs: list[Output]) -> None:
-    """Append the outputs that `data` holds; `routes` is the table that they were decided by."""
+def read_outputs(data: bytes, tables: Mapping[int, Sequence[Route]], outputs: list[Output]) -> None:
+    """Append the outputs that `data` holds; `tables` are those that they were decided by."""
     at = 0
     end = len(data)
     append = outputs.append
@@ -80,12 +85,14 @@ def read_outputs(data: bytes, routes: Sequence[Route], outputs: list[Output]) ->
             parts = data[topic_at:context_at], data[context_at:payload_at], data[payload_at:at]
             append(_new(Send, (peer, kind, flags, endpoint, number, *parts)))
         else:
-            append(_read_event(data, at, record, routes))
+            append(_read_event(data, at, record, tables))
             at += size
 
 
-def _read_event(data: bytes, at: int, record: tuple[int, ...], routes: Sequence[Route]) -> Output:
-    size, type_, _, _, code, peer, endpoint, number, topic_size = record[:9]
+def _read_event(  # noqa: PLR0911 - one a type
+    data: bytes, at: int, record: tuple[int, ...], tables: Mapping[int, Sequence[Route]]
+) -> Output:
+    size, type_, kind, flags, code, peer, endpoint, number, topic_size, context_size = record[:10]
     topic_at = at + _RECORD_BYTES
     topic, payload = data[topic_at : topic_at + topic_size], data[topic_at + topic_size : at + size]
     if type_ == _NEED:
@@ -99,11 +106,18 @@ def _read_event(data: bytes, at: int, record: tuple[int, ...], routes: Sequence[
     if type_ == _CUT:
         return CutOff(peer, payload.decode("utf-8", "replace"))
     if type_ == _TAPPED:
-        route = None if number == _NO_ROW else routes[number]
+        route = None if number == _NO_ROW else tables[flags][number]
         outcome = "dropped" if code else "delivered"
         return Tapped(endpoint, route, topic, payload, outcome, _TAPPED_REASONS[code])
     if type_ == _UNROUTED:
         return Unrouted(endpoint, topic)
+    if type_ == _ENDED:
+        return Ended(peer)
+    if type_ == _SKIPPED:
+        return Skipped(number)
+    if type_ == _CONTROL:
+        context, payload = payload[:context_size], payload[context_size:]
+        return Control(peer, Frame(kind, flags, endpoint, number, topic, context, payload))
     return _read_finished(data, at, record)
 
 
@@ -141,6 +155,7 @@ def read_function(data: bytes, endpoint: int, rules: FunctionRules, name: bytes)
     target.items, target.waiting_bytes, target.refused = items, waiting_bytes, refused
     target.outcomes = dict(zip(_OUTCOMES, rest[:4], strict=True))
     target.starting = rest[4]
+    target.waits = rest[-WAITS:]
     at = _target.size
     for _ in range(workers):
         deadline, last_run_s, sent, sent_bytes, running, peer, state = _worker.unpack_from(data, at)
@@ -170,7 +185,7 @@ def read_peer_target(data: bytes, endpoint: int, bounds: tuple[int, int]) -> Pee
     target = PeerTarget(endpoint, *bounds)
     fields = _target.unpack_from(data)
     target.waiting_bytes = fields[2]
-    peer, _, connected, _ = fields[-4:]
+    peer, _, connected, _ = fields[12:16]
     if connected:
         target.peer = Peer(peer)
     at = _target.size

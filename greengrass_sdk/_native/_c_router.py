@@ -9,7 +9,8 @@ the driver and the same tests run over both.  It differs only for callers that e
   cannot be attached as a worker: `InvalidInputError`, where the Python machine overwrites.
 - A frame whose topic no decoder would let pass is an `InvalidInputError`.
 
-The counters of the routes are brought up to date by `step`.  What `target_state` returns is a copy,
+The counters of the routes are brought up to date by `step`.  What `step` hands out is bounded: see
+`Skipped`.  What `target_state` returns is a copy,
 in which items have numbers and sizes but no contents.
 """
 
@@ -19,7 +20,6 @@ from math import inf
 from struct import Struct
 from typing import TYPE_CHECKING, NoReturn
 
-from greengrass_sdk._native import Kind
 from greengrass_sdk._native._c import TopicIndex, _failure
 from greengrass_sdk._native._c_records import (
     REASONS,
@@ -31,6 +31,7 @@ from greengrass_sdk._native._lib import ffi, lib
 from greengrass_sdk._native._py.index import check_topic_size
 from greengrass_sdk._native._py.router.state import CORE
 from greengrass_sdk.errors import InvalidInputError, LocalProtocolError
+from greengrass_sdk.model.limits import QUEUE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,15 +45,19 @@ if TYPE_CHECKING:
 __all__ = ["Router"]
 
 _BUFFER_BYTES = 256 * 1024  # of outputs a call; grows when one is larger
+_INBOX_BYTES = 16 * 1024 * 1024
 _ROWS = 64  # counters a call
 _route = Struct("=QQQQIIII")  # struct gg_route
 _ROW_BYTES = _route.size
 _read_route = _route.unpack_from
 _counts = Struct("=QQQQQ")  # struct gg_router_counts
+_taken = Struct("=QQQ").unpack_from  # struct gg_taken
 _pack_view = Struct("=QQQQQIBBxx").pack_into  # struct gg_frame
-_receive = lib.gg_router_receive
-_step = lib.gg_router_step
-_drain = lib.gg_router_drain
+_FAULT_BYTES = 4096
+_receive = lib.gg_plane_receive
+_take = lib.gg_plane_take
+_OK = lib.GG_OK
+_ENOSPC = lib.GG_ENOSPC
 
 
 class Router:
@@ -71,6 +76,8 @@ class Router:
         strict: bool = False,
         boot: bytes = bytes(8),
         epoch: float = 0.0,
+        inbox_bytes: int = _INBOX_BYTES,
+        unread_bytes: int = 4 * QUEUE_BYTES,
     ) -> None:
         self.topic_payload_bytes = topic_payload_bytes
         self.invoke_payload_bytes = invoke_payload_bytes
@@ -79,16 +86,18 @@ class Router:
         self._rules: dict[int, tuple[FunctionRules, bytes]] = {}
         self._bounds: dict[int, tuple[int, int]] = {}
         self._index: object = None  # keeps the memory that C matches in
-        self._routes: Sequence[Route] = ()
-        self._published = False
+        self._tables: dict[int, Sequence[Route]] = {0: ()}  # outputs may be of an older one
+        self._table = 0
         self._outputs: list[Output] = []
         self._view = ffi.new("struct gg_frame *")
         self._view_bytes = ffi.buffer(self._view)
-        self._used = ffi.new("size_t *")
+        self._needed = ffi.new("size_t *")
+        self._taken = ffi.new("struct gg_taken *")
+        self._taken_bytes = ffi.buffer(self._taken)
         self._rows = ffi.new("struct gg_route[]", _ROWS)
         self._row_bytes = ffi.buffer(self._rows)
         self._buffer = ffi.new("uint8_t[]", _BUFFER_BYTES)
-        fields = {
+        router = {
             "epoch": epoch,
             "work_items": work_items,
             "topic_payload_bytes": topic_payload_bytes,
@@ -96,10 +105,11 @@ class Router:
             "boot": boot,
             "strict": strict,
         }
-        options = ffi.new("struct gg_router_options *", fields)
-        made = ffi.new("struct gg_router **")
-        self._check("gg_router_new", lib.gg_router_new(options, made))
-        self._router: FFI.CData = ffi.gc(made[0], lib.gg_router_free)
+        fields = {"router": router, "inbox_bytes": inbox_bytes, "unread_bytes": unread_bytes}
+        options = ffi.new("struct gg_plane_options *", fields)
+        made = ffi.new("struct gg_plane **")
+        self._check("gg_plane_new", lib.gg_plane_new(options, made))
+        self._plane: FFI.CData = ffi.gc(made[0], lib.gg_plane_free)
 
     @property
     def work_items(self) -> tuple[int, int]:
@@ -120,7 +130,7 @@ class Router:
     @tap.setter
     def tap(self, on: bool) -> None:
         self._tap = on
-        lib.gg_router_tap(self._router, on)
+        lib.gg_plane_tap(self._plane, on)
 
     # Topology: what exists and where messages go.
 
@@ -128,21 +138,21 @@ class Router:
         """Add a function, known to callers by each of `names`, to its workers by the first."""
         made = ffi.new("struct gg_rules *", rules._asdict())
         name, *others = names
-        status = lib.gg_router_define_function(self._router, endpoint, made, name, len(name))
+        status = lib.gg_plane_define_function(self._plane, endpoint, made, name, len(name))
         if status == lib.GG_EINVAL:
             raise InvalidInputError(f"endpoint {endpoint} is in use or has no valid rules: {rules}")
-        self._check("gg_router_define_function", status)
+        self._check("gg_plane_define_function", status)
         self._rules[endpoint] = rules, name
         for other in others:
-            status = lib.gg_router_name_function(self._router, endpoint, other, len(other))
-            self._check("gg_router_name_function", status)
+            status = lib.gg_plane_name_function(self._plane, endpoint, other, len(other))
+            self._check("gg_plane_name_function", status)
 
     def define_peer_target(self, endpoint: int, *, queue_items: int, queue_bytes: int) -> None:
         """Add an endpoint whose messages go to the one peer that is attached to it."""
-        status = lib.gg_router_define_peer(self._router, endpoint, queue_items, queue_bytes)
+        status = lib.gg_plane_define_peer(self._plane, endpoint, queue_items, queue_bytes)
         if status == lib.GG_EINVAL:
             raise InvalidInputError(f"endpoint {endpoint} is a function in use")
-        self._check("gg_router_define_peer", status)
+        self._check("gg_plane_define_peer", status)
         self._rules.pop(endpoint, None)
         self._bounds[endpoint] = queue_items, queue_bytes
 
@@ -160,7 +170,7 @@ class Router:
         """
         if not isinstance(index, TopicIndex):
             raise InvalidInputError(f"the router in C needs the index in C, not {type(index)}")
-        self._collect()  # what was decided by the older table names its rows
+        self._count_rows()  # the older table will not be asked again
         built = index.built()
         text = bytearray()
         rows = bytearray()
@@ -170,24 +180,26 @@ class Router:
             rows += _route.pack(route.delivered, *dropped, route.target, 0, len(text), len(name))
             text += name
         made = ffi.from_buffer("struct gg_route[]", rows)
-        status = lib.gg_router_install(
-            self._router, built.index, built.room, made, len(routes), bytes(text), len(text)
+        status = lib.gg_plane_install(
+            self._plane, built.index, built.room, made, len(routes), bytes(text), len(text)
         )
-        self._check("gg_router_install", status)
+        self._check("gg_plane_install", status)
         self._index = built
-        self._routes = routes
+        self._table = (self._table + 1) % 256
+        self._tables[self._table] = routes
+        self._count_rows()  # those of rows that were in the older table
 
     def target_state(self, endpoint: int) -> Target:
         """Return a copy of the target's state (status, tests)."""
-        needed = self._used
+        needed = self._needed
         size = 0
         while True:
             buffer = ffi.new("uint8_t[]", size)
-            status = lib.gg_router_snapshot(self._router, endpoint, buffer, size, needed)
+            status = lib.gg_plane_snapshot(self._plane, endpoint, buffer, size, needed)
             if status != lib.GG_ENOSPC:
                 break
             size = needed[0]
-        self._check("gg_router_snapshot", status, endpoint)
+        self._check("gg_plane_snapshot", status, endpoint)
         data = ffi.buffer(buffer, size)[:]
         if endpoint in self._rules:
             return read_function(data, endpoint, *self._rules[endpoint])
@@ -195,39 +207,39 @@ class Router:
 
     def is_busy(self, peer: int) -> bool:
         """Return whether a worker holds an item."""
-        return bool(lib.gg_router_is_busy(self._router, peer))
+        return bool(lib.gg_plane_is_busy(self._plane, peer))
 
     def stop(self) -> None:
         """Refuse new invocations and ask for no more workers; what runs may still end."""
-        lib.gg_router_stop(self._router)
+        lib.gg_plane_refuse(self._plane)
 
     # Peers: who is connected.
 
     def attach(self, peer: int, endpoint: int) -> None:
         """Let a connected client speak for `endpoint`."""
-        status = lib.gg_router_attach(self._router, peer, endpoint)
-        self._check("gg_router_attach", status, endpoint)
+        status = lib.gg_plane_attach(self._plane, peer, endpoint)
+        self._check("gg_plane_attach", status, endpoint)
 
     def attach_worker(self, peer: int, endpoint: int, now: float) -> None:
         """Let a new process work for the function `endpoint`; it gets items once it is ready."""
-        status = lib.gg_router_attach_worker(self._router, peer, endpoint, now)
+        status = lib.gg_plane_attach_worker(self._plane, peer, endpoint, now)
         if status == lib.GG_EINVAL:
             if endpoint in self._rules:
                 raise InvalidInputError(f"peer {peer} is attached already")
             raise InvalidInputError(f"endpoint {endpoint} is not a function")
-        self._check("gg_router_attach_worker", status, endpoint)
+        self._check("gg_plane_attach_worker", status, endpoint)
 
     def worker_failed(self, endpoint: int, document: bytes, now: float) -> None:
         """Say that no worker could be started: the item it was meant for ends Unhandled."""
         size = len(document)
-        status = lib.gg_router_worker_failed(self._router, endpoint, document, size, now)
+        status = lib.gg_plane_worker_failed(self._plane, endpoint, document, size, now)
         if status == lib.GG_EINVAL:
             raise InvalidInputError(f"endpoint {endpoint} is not a function")
-        self._check("gg_router_worker_failed", status, endpoint)
+        self._check("gg_plane_worker_failed", status, endpoint)
 
     def close(self, peer: int) -> None:
         """Send nothing more to `peer`: its connection ended, how it ended is not known yet."""
-        lib.gg_router_close(self._router, peer)
+        lib.gg_plane_close(self._plane, peer)
 
     def detach(self, peer: int, document: bytes, now: float) -> None:
         """
@@ -238,17 +250,17 @@ class Router:
             document: Error document for the item that ran, or for the import that never ended.
             now: Monotonic seconds.
         """
-        status = lib.gg_router_detach(self._router, peer, document, len(document), now)
-        self._check("gg_router_detach", status)
+        status = lib.gg_plane_detach(self._plane, peer, document, len(document), now)
+        self._check("gg_plane_detach", status)
 
     def cut(self, peer: int, reason: str, now: float) -> None:
         """Cut off a peer whose transport found it breaking the contract: it `reason`."""
         text = reason.encode("utf-8", "replace")
-        self._check("gg_router_cut", lib.gg_router_cut(self._router, peer, text, len(text), now))
+        self._check("gg_plane_cut", lib.gg_plane_cut(self._plane, peer, text, len(text), now))
 
     def hold(self, peer: int, *, held: bool) -> None:
         """Tell whether the transport towards `peer` is full; messages wait in bounds meanwhile."""
-        self._check("gg_router_hold", lib.gg_router_hold(self._router, peer, held))
+        self._check("gg_plane_hold", lib.gg_plane_hold(self._plane, peer, held))
 
     # Frames in, outputs out.
 
@@ -267,49 +279,47 @@ class Router:
         fields = frame.id, 0, context_at, payload_at, end, endpoint, kind, frame.flags
         _pack_view(self._view_bytes, 0, *fields)
         data = topic + context + payload if context else topic + payload
-        status = _receive(self._router, peer, data, self._view, now)
-        if kind == Kind.PUBLISH:
-            self._published = True
+        status = _receive(self._plane, peer, data, self._view, now)
         if status:
             check_topic_size(topic)
-            self._check("gg_router_receive", status)
+            self._check("gg_plane_receive", status)
 
     def step(self, now: float) -> list[Output]:
         """Fire the deadlines that have come, and return all outputs since the last step."""
-        waiting = _step(self._router, now)
-        if waiting or self._published:
-            self._check("gg_router_step", min(waiting, 0))
-            self._collect()
         outputs = self._outputs
+        left, rows = 1, 0
+        while left:
+            status = _take(self._plane, now, self._buffer, len(self._buffer), self._taken)
+            used, left, rows = _taken(self._taken_bytes)
+            if used and status == _OK:
+                read_outputs(ffi.buffer(self._buffer, used)[:], self._tables, outputs)
+            elif status == _ENOSPC:
+                self._buffer = ffi.new("uint8_t[]", used)
+            else:
+                self._check("gg_plane_take", status)
+        if rows:
+            self._count_rows()
+        if len(self._tables) > 1:
+            self._tables = {self._table: self._tables[self._table]}
         self._outputs = []
         return outputs
 
     def next_deadline(self) -> float | None:
         """Return the time at which `step` must be called at the latest, None for never."""
-        deadline = lib.gg_router_next_deadline(self._router)
+        deadline = lib.gg_plane_next_deadline(self._plane)
         return None if deadline == inf else deadline
 
-    def _collect(self) -> None:
-        """Take the outputs out of C, and bring the counters of the routes up to date."""
-        left = 1
-        while left:
-            left = _drain(self._router, self._buffer, len(self._buffer), self._used)
-            if left == lib.GG_ENOSPC:
-                self._buffer = ffi.new("uint8_t[]", self._used[0])
-            else:
-                data = ffi.buffer(self._buffer, self._used[0])[:]
-                read_outputs(data, self._routes, self._outputs)
-        if not self._published:
-            return
-        self._published = False
+    def _count_rows(self) -> None:
+        """Bring the counters of the routes up to date."""
+        routes = self._tables[self._table]
         count = _ROWS
         while count == _ROWS:
-            count = lib.gg_router_counted(self._router, self._rows, _ROWS)
+            count = lib.gg_plane_counted(self._plane, self._rows, _ROWS)
             for row in range(count):
                 delivered, *dropped, _, number, _, _ = _read_route(
                     self._row_bytes, row * _ROW_BYTES
                 )
-                route = self._routes[number]
+                route = routes[number]
                 route.delivered = delivered
                 if any(dropped):
                     counted = zip(REASONS, dropped, strict=True)
@@ -317,7 +327,7 @@ class Router:
 
     def _count(self) -> tuple[int, ...]:
         counts = ffi.new("struct gg_router_counts *")
-        lib.gg_router_counts(self._router, counts)
+        lib.gg_plane_counts(self._plane, counts)
         return _counts.unpack(ffi.buffer(counts)[:])
 
     def _check(self, function: str, status: int, endpoint: int | None = None) -> None:
@@ -326,9 +336,10 @@ class Router:
 
     def _fail(self, function: str, status: int, endpoint: int | None) -> NoReturn:
         if status == lib.GG_ECORE:
-            size = ffi.new("size_t *")
-            fault = lib.gg_router_fault(self._router, size)
-            raise LocalProtocolError(ffi.buffer(fault, size[0])[:].decode())
+            words = ffi.new("uint8_t[]", _FAULT_BYTES)
+            size = lib.gg_plane_fault(self._plane, words, _FAULT_BYTES)
+            text = ffi.buffer(words, min(size, _FAULT_BYTES))[:]
+            raise LocalProtocolError(text.decode(errors="replace"))
         if status == lib.GG_ENOMEM:
             raise MemoryError(function)
         if status == lib.GG_EENDPOINT and endpoint is not None:

@@ -135,8 +135,8 @@ void gg_outputs_put_finished(struct gg_outputs *outputs, uint32_t endpoint,
     output->now = now;
 }
 
-static void drop_first(const struct gg_memory *memory,
-                       struct gg_outputs *outputs)
+void gg_outputs_taken(const struct gg_memory *memory,
+                      struct gg_outputs *outputs)
 {
     struct gg_output *first = &outputs->ring[outputs->head];
 
@@ -150,14 +150,13 @@ void gg_outputs_clear(const struct gg_memory *memory,
                       struct gg_outputs *outputs)
 {
     while (outputs->count > 0)
-        drop_first(memory, outputs);
+        gg_outputs_taken(memory, outputs);
     gg_memory_free(memory, outputs->ring);
     memset(outputs, 0, sizeof *outputs);
 }
 
-const struct gg_output *gg_router_output(struct gg_router *router)
+struct gg_output *gg_outputs_first(const struct gg_outputs *outputs)
 {
-    struct gg_outputs *outputs = &router->work.outputs;
     struct gg_output *first;
 
     if (outputs->count == 0)
@@ -168,10 +167,35 @@ const struct gg_output *gg_router_output(struct gg_router *router)
     return first;
 }
 
+struct gg_output *gg_outputs_last(const struct gg_outputs *outputs)
+{
+    if (outputs->count == 0)
+        return NULL;
+    return &outputs->ring[(outputs->head + outputs->count - 1) & outputs->mask];
+}
+
+void gg_outputs_move(struct gg_outputs *from, struct gg_outputs *to)
+{
+    const struct gg_output *first = &from->ring[from->head];
+    struct gg_output *last =
+        &to->ring[(to->head + to->count++) & to->mask];
+
+    *last = *first;
+    if (first->context.at == first->work_id)
+        last->context.at = NULL; /* see gg_outputs_first() */
+    from->head = (from->head + 1) & from->mask;
+    from->count--;
+}
+
+const struct gg_output *gg_router_output(struct gg_router *router)
+{
+    return gg_outputs_first(&router->work.outputs);
+}
+
 void gg_router_taken(struct gg_router *router)
 {
     if (router->work.outputs.count > 0)
-        drop_first(&router->memory, &router->work.outputs);
+        gg_outputs_taken(&router->memory, &router->work.outputs);
 }
 
 static uint8_t *write_bytes(uint8_t *at, struct gg_bytes bytes)
@@ -181,11 +205,18 @@ static uint8_t *write_bytes(uint8_t *at, struct gg_bytes bytes)
     return at + bytes.size;
 }
 
-static uint8_t *write_record(uint8_t *at, const struct gg_output *output,
-                             size_t size)
+size_t gg_record_size(const struct gg_output *output)
+{
+    return sizeof(struct gg_record) + output->topic.size +
+           output->context.size + output->payload.size +
+           output->document.size +
+           (output->type == GG_FINISHED ? sizeof(struct gg_finished) : 0);
+}
+
+void gg_record_write(uint8_t *at, const struct gg_output *output)
 {
     struct gg_record record = {
-        .size = (uint32_t)size,
+        .size = (uint32_t)gg_record_size(output),
         .type = output->type,
         .kind = output->kind,
         .flags = output->flags,
@@ -216,7 +247,7 @@ static uint8_t *write_record(uint8_t *at, const struct gg_output *output,
     at = write_bytes(at, output->topic);
     at = write_bytes(at, output->context);
     at = write_bytes(at, output->payload);
-    return write_bytes(at, output->document);
+    (void)write_bytes(at, output->document);
 }
 
 int gg_router_drain(struct gg_router *router, uint8_t *buffer, size_t size,
@@ -227,12 +258,8 @@ int gg_router_drain(struct gg_router *router, uint8_t *buffer, size_t size,
     size_t left;
 
     while ((output = gg_router_output(router)) != NULL) {
-        size_t needed = sizeof(struct gg_record) + output->topic.size +
-                        output->context.size + output->payload.size +
-                        output->document.size;
+        size_t needed = gg_record_size(output);
 
-        if (output->type == GG_FINISHED)
-            needed += sizeof(struct gg_finished);
         if (needed > size - filled) {
             if (filled == 0) {
                 *used = needed;
@@ -240,7 +267,7 @@ int gg_router_drain(struct gg_router *router, uint8_t *buffer, size_t size,
             }
             break;
         }
-        (void)write_record(buffer + filled, output, needed);
+        gg_record_write(buffer + filled, output);
         filled += needed;
         gg_router_taken(router);
     }

@@ -187,8 +187,8 @@ static int result(struct gg_router *router, struct gg_peer *peer,
     return gg_router_cut_for(router, peer, &reason, now);
 }
 
-static int take(struct gg_router *router, struct gg_peer *peer,
-                const struct gg_view *view, double now)
+static int receive(struct gg_router *router, struct gg_peer *peer,
+                   const struct gg_view *view, double now)
 {
     struct gg_text reason = text_of(router);
 
@@ -215,11 +215,20 @@ static int take(struct gg_router *router, struct gg_peer *peer,
     }
 }
 
+int gg_router_take(struct gg_router *router, uint32_t peer,
+                   const struct gg_view *view, double now)
+{
+    struct gg_peer *connection = gg_table_get(&router->peers, peer);
+
+    if (connection == NULL || connection->cut)
+        return GG_OK;
+    return receive(router, connection, view, now);
+}
+
 int gg_router_receive(struct gg_router *router, uint32_t peer,
                       const uint8_t *data, const struct gg_frame *frame,
                       double now)
 {
-    struct gg_peer *connection = gg_table_get(&router->peers, peer);
     struct gg_view view;
 
     if (frame->topic > frame->context || frame->context > frame->payload ||
@@ -228,8 +237,6 @@ int gg_router_receive(struct gg_router *router, uint32_t peer,
         return GG_EINVAL;
     if (frame->context - frame->topic > GG_MAX_TOPIC)
         return GG_ETOPIC;
-    if (connection == NULL || connection->cut)
-        return GG_OK;
     view.topic.at = data + frame->topic;
     view.topic.size = (size_t)(frame->context - frame->topic);
     view.context.at = data + frame->context;
@@ -240,7 +247,7 @@ int gg_router_receive(struct gg_router *router, uint32_t peer,
     view.endpoint = frame->endpoint;
     view.kind = frame->kind;
     view.flags = frame->flags;
-    return take(router, connection, &view, now);
+    return gg_router_take(router, peer, &view, now);
 }
 
 /* Time. */

@@ -266,6 +266,12 @@ int gg_router_cut(struct gg_router *router, uint32_t peer,
 
 int gg_router_hold(struct gg_router *router, uint32_t peer, int held)
 {
+    return gg_router_hold_for(router, peer, GG_HELD_BY_OWNER, held);
+}
+
+int gg_router_hold_for(struct gg_router *router, uint32_t peer,
+                       enum gg_holder holder, int held)
+{
     struct gg_peer *connection = gg_table_get(&router->peers, peer);
     size_t kept = 0;
 
@@ -279,8 +285,9 @@ int gg_router_hold(struct gg_router *router, uint32_t peer, int held)
     }
     if (!held && reserve(router, kept) != GG_OK)
         return GG_ENOMEM;
-    connection->held = held != 0;
-    if (held || gg_peer_silent(connection))
+    connection->held = (uint8_t)(held ? connection->held | holder
+                                      : connection->held & ~holder);
+    if (connection->held || gg_peer_silent(connection))
         return GG_OK;
     for (uint32_t i = 0; i < connection->endpoint_count; i++) {
         struct gg_peer_target *fed = gg_router_fed_by(router, connection, i);

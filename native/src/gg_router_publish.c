@@ -25,6 +25,7 @@ static void tap(struct gg_router *router, const struct gg_view *view,
     tapped->endpoint = view->endpoint;
     tapped->id = row;
     tapped->code = (uint8_t)refusal;
+    tapped->flags = router->routes.generation;
     tapped->blob = gg_blob_keep(blob);
     tapped->topic = gg_blob_slice(blob, 0, view->topic.size);
     tapped->payload = gg_blob_slice(blob, view->topic.size, view->payload.size);

@@ -216,11 +216,26 @@ struct gg_item *gg_function_take(struct gg_function *function)
     return item;
 }
 
+/* The place of a time in the histogram: the length of its number of
+ * microseconds, in bits. */
+static size_t bucket_of(double seconds)
+{
+    double us = seconds * 1e6;
+    size_t bits = 0;
+
+    if (us >= (double)(UINT32_C(1) << 31))
+        return GG_WAITS - 1;
+    for (uint32_t left = us < 1 ? 0 : (uint32_t)us; left > 0; left >>= 1)
+        bits++;
+    return bits < GG_WAITS - 1 ? bits : GG_WAITS - 1;
+}
+
 void gg_function_begin(struct gg_function *function, struct gg_item *item,
                        double now)
 {
     item->started_at = now;
     item->started = 1;
+    function->waits[bucket_of(now - item->queued_at)]++;
     leave_calls(function, item);
 }
 
@@ -275,8 +290,9 @@ void gg_function_why_not_started(const struct gg_function *function,
 
 /* Timers: a heap of (time, order of arming). An owner has one entry that
  * counts, at `armed_at`; an owner that was armed earlier again leaves the old
- * entry behind, dead, until its time comes or the heap is full. So next() may
- * be early and is never late. */
+ * entry behind, dead, and so does one that is retired; they go when their time
+ * comes or when there are too many. So next() may be early and is never late.
+ * The Python machine counts and tidies alike, so that both say the same. */
 
 static double deadline_of(const struct gg_timer *owner)
 {
@@ -356,9 +372,20 @@ static void compact(const struct gg_memory *memory, struct gg_timers *timers)
         sift_down(timers->heap, kept, i);
 }
 
+static size_t most_entries(size_t owners)
+{
+    return FIRST_ENTRIES + ENTRIES_EACH * owners;
+}
+
+static void tidy(const struct gg_memory *memory, struct gg_timers *timers)
+{
+    if (timers->count >= most_entries(timers->owners))
+        compact(memory, timers);
+}
+
 int gg_timers_admit(const struct gg_memory *memory, struct gg_timers *timers)
 {
-    size_t wanted = FIRST_ENTRIES + ENTRIES_EACH * (timers->owners + 1);
+    size_t wanted = most_entries(timers->owners + 1);
 
     if (wanted > timers->room) {
         size_t room = 2 * wanted;
@@ -379,6 +406,7 @@ void gg_timers_retire(const struct gg_memory *memory, struct gg_timers *timers,
 {
     owner->dead = 1;
     timers->owners--;
+    tidy(memory, timers);
     owner_drop(memory, owner);
 }
 
@@ -391,8 +419,7 @@ void gg_timers_arm(const struct gg_memory *memory, struct gg_timers *timers,
     if (deadline >= GG_NEVER || owner->armed_at <= deadline)
         return;
     owner->armed_at = deadline;
-    if (timers->count == timers->room)
-        compact(memory, timers);
+    tidy(memory, timers);
     owner->references++;
     entry = &timers->heap[timers->count++];
     entry->at = deadline;

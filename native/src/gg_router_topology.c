@@ -263,13 +263,58 @@ static void *take_array(const struct gg_memory *memory, uint32_t count,
     return array;
 }
 
+static void count_on(struct gg_routes *routes, uint32_t number,
+                     const struct gg_route *older)
+{
+    struct gg_row *row = &routes->rows[number];
+
+    row->route.delivered = older->delivered;
+    memcpy(row->route.dropped, older->dropped, sizeof older->dropped);
+    row->counted = 1;
+    routes->counted[routes->counted_count++] = number;
+}
+
+/* Hand the counters of the older rows on to those with the same id. */
+static int resume_counting(const struct gg_memory *memory,
+                           const struct gg_routes *older,
+                           struct gg_routes *routes)
+{
+    struct gg_table ids = {NULL, 0, 0};
+    int status = GG_OK;
+
+    for (uint32_t i = 0; i < older->count && status == GG_OK; i++) {
+        struct gg_route *route = &older->rows[i].route;
+        struct gg_blob *id =
+            gg_blob_new(memory, older->text + route->id, route->id_size);
+
+        if (id == NULL || gg_table_reserve(memory, &ids) != GG_OK)
+            status = GG_ENOMEM;
+        else
+            gg_table_put(&ids, 0, id, route);
+        gg_blob_drop(memory, id);
+    }
+    for (uint32_t i = 0; i < routes->count && status == GG_OK; i++) {
+        const struct gg_route *route = &routes->rows[i].route;
+        const struct gg_bytes id = {routes->text + route->id, route->id_size};
+        const struct gg_slot *slot = gg_table_find(&ids, 0, id);
+
+        if (slot != NULL)
+            count_on(routes, i, slot->value);
+    }
+    gg_table_clear(memory, &ids);
+    return status;
+}
+
 int gg_router_install(struct gg_router *router, const struct gg_index *index,
                       uint32_t capacity, const struct gg_route *routes,
                       uint32_t count, const uint8_t *text, size_t text_size)
 {
     const struct gg_memory *memory = &router->memory;
     struct gg_routes made = {
-        .index = index, .count = count, .capacity = capacity};
+        .index = index,
+        .count = count,
+        .capacity = capacity,
+        .generation = (uint8_t)(router->routes.generation + 1)};
 
     for (uint32_t i = 0; i < count; i++)
         if (routes[i].id > text_size ||
@@ -291,6 +336,10 @@ int gg_router_install(struct gg_router *router, const struct gg_index *index,
     }
     if (text_size > 0)
         memcpy(made.text, text, text_size);
+    if (resume_counting(memory, &router->routes, &made) != GG_OK) {
+        clear_routes(memory, &made);
+        return GG_ENOMEM;
+    }
     clear_routes(memory, &router->routes);
     router->routes = made;
     forget_reports(router);
@@ -382,6 +431,7 @@ static void write_function(struct writer *writer, struct gg_function *function)
     if (function->last_failure != NULL)
         state.failure = (uint32_t)function->last_failure->size;
     memcpy(state.outcomes, function->outcomes, sizeof state.outcomes);
+    memcpy(state.waits, function->waits, sizeof state.waits);
     write_to(writer, &state, sizeof state);
     for (struct gg_node *at = function->workers.first; at; at = at->after)
         write_worker(writer, GG_OF(at, struct gg_worker, among));

@@ -402,7 +402,7 @@ class Twins(RuleBasedStateMachine):
             one, other = (machine.target_state(endpoint) for machine in (self.python, self.c))
             assert isinstance(one, FunctionTarget)
             assert isinstance(other, FunctionTarget)
-            for name in ("items", "waiting_bytes", "refused", "starting", "outcomes"):
+            for name in ("items", "waiting_bytes", "refused", "starting", "outcomes", "waits"):
                 assert getattr(one, name) == getattr(other, name)
             assert one.last_failure == other.last_failure
             assert [item.id for item in one.waiting] == [item.id for item in other.waiting]

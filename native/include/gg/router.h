@@ -106,7 +106,8 @@ const char *gg_refusal_text(int refusal);
 
 /* Replace the subscription table. `index` answers row numbers below `count`
  * and at most `capacity` of them, doubles included; it must live until the
- * next call of this or until the router is freed. The rest is copied. */
+ * next call of this or until the router is freed. The rest is copied. A row
+ * with the id of an older one goes on with the counters of that. */
 GG_NODISCARD int
 gg_router_install(struct gg_router *router, const struct gg_index *index,
                   uint32_t capacity, const struct gg_route *routes,
@@ -174,8 +175,9 @@ enum gg_output_type {
     GG_RETIRE_WORKER = 5, /* peer, endpoint; code: outcome; payload: reason */
     GG_CUT_OFF = 6,       /* peer; payload: reason */
     GG_FINISHED = 7,      /* endpoint; code: outcome; the item; document */
-    GG_TAPPED =
-        8, /* endpoint: source; id: row; code: refusal; topic, payload */
+    GG_TAPPED = 8,        /* endpoint: source; id: row; code: refusal; flags:
+                             how many tables were installed, modulo 256; topic,
+                             payload */
     GG_UNROUTED = 9 /* endpoint: source; topic */
 };
 
@@ -256,12 +258,17 @@ int gg_router_is_busy(const struct gg_router *router, uint32_t peer);
  * gg_item_state for each waiting item, and the document of its last failure;
  * else the topic and the payload of each kept message, each behind its size as
  * a u32. *needed is written always; GG_ENOSPC when it is more than `size`. */
+enum { GG_WAITS = 32 };
+
 struct gg_target_state {
     uint64_t items, waiting, waiting_bytes, refused, workers;
     uint64_t outcomes[4]; /* by enum gg_outcome */
     int64_t starting;
     uint64_t idle, calls;
     uint32_t peer, is_function, connected, failure; /* failure: its size */
+    /* waits[n] items waited for their start less than 2**n microseconds, and
+     * at least half of that; the last one has everything above. */
+    uint64_t waits[GG_WAITS];
 };
 
 struct gg_worker_state {

@@ -2,7 +2,8 @@
 #ifndef GG_ROUTER_PARTS_H
 #define GG_ROUTER_PARTS_H
 
-/* The inside of the router, shared by src/gg_router_*.c and nobody else.
+/* The inside of the router, shared by src/gg_router_*.c; src/gg_plane*.c uses
+ * its memory, its containers and its queue of outputs.
  *
  * How a call stays whole when memory runs out: it first allocates all that it
  * will need (texts, items, room in the output queue), and only then changes
@@ -140,8 +141,20 @@ GG_NODISCARD int gg_outputs_reserve(const struct gg_memory *memory,
                                     struct gg_outputs *outputs, size_t more);
 /* The next output, zeroed, of a queue that has room for it. */
 struct gg_output *gg_outputs_add(struct gg_outputs *outputs, uint8_t type);
+/* The oldest output, its bytes valid until the queue changes; NULL for none. */
+struct gg_output *gg_outputs_first(const struct gg_outputs *outputs);
+/* The newest one. */
+struct gg_output *gg_outputs_last(const struct gg_outputs *outputs);
+/* Drop the oldest output. */
+void gg_outputs_taken(const struct gg_memory *memory,
+                      struct gg_outputs *outputs);
+/* Move the oldest output to the end of a queue that has room for it. */
+void gg_outputs_move(struct gg_outputs *from, struct gg_outputs *to);
 void gg_outputs_clear(const struct gg_memory *memory,
                       struct gg_outputs *outputs);
+/* An output as Python reads it: a record of this size. */
+size_t gg_record_size(const struct gg_output *output);
+void gg_record_write(uint8_t *at, const struct gg_output *output);
 
 /* Writing outputs for which there is room. */
 struct gg_bytes gg_blob_slice(const struct gg_blob *blob, size_t at,
@@ -193,7 +206,7 @@ struct gg_peer {
     uint32_t endpoint_count, endpoint_room;
     uint32_t number;
     uint32_t references; /* the table, items, targets, a worker */
-    uint8_t held;
+    uint8_t held; /* bits of enum gg_holder */
     uint8_t closed;
     uint8_t cut;
 };
@@ -242,6 +255,7 @@ struct gg_function {
     uint64_t items;
     uint64_t refused;
     uint64_t outcomes[4];
+    uint64_t waits[GG_WAITS];
     size_t importing;
     size_t starting;
 };
@@ -367,6 +381,7 @@ struct gg_routes {
     uint32_t *found;
     uint8_t *text;
     uint32_t count, capacity, counted_count;
+    uint8_t generation; /* of the table; tells the tapped of two apart */
 };
 
 struct gg_reported {
@@ -418,6 +433,13 @@ struct gg_view {
     uint8_t flags;
 };
 
+/* gg_router_receive() for a frame in parts. */
+GG_NODISCARD int gg_router_take(struct gg_router *router, uint32_t peer,
+                                const struct gg_view *view, double now);
+/* Who keeps a peer's messages back; both must let go. */
+enum gg_holder { GG_HELD_BY_OWNER = 1, GG_HELD_BY_PLANE = 2 };
+GG_NODISCARD int gg_router_hold_for(struct gg_router *router, uint32_t peer,
+                                    enum gg_holder holder, int held);
 /* The target of the peer's endpoint number `at` if its messages go to it. */
 struct gg_peer_target *gg_router_fed_by(const struct gg_router *router,
                                         const struct gg_peer *peer,

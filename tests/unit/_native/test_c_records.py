@@ -42,7 +42,7 @@ def record(type_, *parts, kind=0, flags=0, code=0, peer=0, endpoint=0, number=0,
 
 def read(*records, routes=()):
     outputs: list[object] = []
-    read_outputs(b"".join(records), routes, outputs)  # type: ignore[arg-type]  # a list of any
+    read_outputs(b"".join(records), {0: routes}, outputs)  # type: ignore[arg-type]  # a list of any
     return outputs
 
 
@@ -109,7 +109,7 @@ def test_an_item_that_finished_is_whole(kind, flags, event, started_at, caller):
 
 def test_the_state_of_a_function_is_read_with_its_workers_and_its_queue():
     numbers = (5, 1, 20, 3, 2, 10, 11, 12, 13, 4, 0, 0, 0, 1, 1, 4)
-    data = pack("=QQQQQQQQQqQQIIII", *numbers)
+    data = pack("=QQQQQQQQQqQQIIII32Q", *numbers, *range(32))
     data += pack("=ddQQQII", 9.0, 0.5, 2, 30, 41, 7, 1)
     data += pack("=ddQQQII", float("inf"), float("inf"), 0, 0, 0, 8, 0)
     data += pack("=QQII", 43, 20, Kind.MESSAGE, 6)
@@ -118,6 +118,7 @@ def test_the_state_of_a_function_is_read_with_its_workers_and_its_queue():
     target = read_function(data, 1, rules, b"f")
     assert (target.items, target.waiting_bytes, target.refused, target.starting) == (5, 20, 3, 4)
     assert list(target.outcomes.values()) == [10, 11, 12, 13]
+    assert target.waits == list(range(32))
     busy, fresh = target.workers.values()
     assert (busy.peer.number, busy.state, busy.deadline) == (7, WorkerState.READY, 9.0)
     assert (len(busy.sent), busy.sent[0].id, busy.sent_bytes) == (2, 41, 30)
@@ -130,7 +131,7 @@ def test_the_state_of_a_function_is_read_with_its_workers_and_its_queue():
 
 @pytest.mark.parametrize("connected", [False, True])
 def test_the_state_of_a_client_is_read_with_what_is_kept_for_it(connected):
-    data = pack("=QQQQQQQQQqQQIIII", 0, 1, 2, *[0] * 9, 21, 0, connected, 0)
+    data = pack("=QQQQQQQQQqQQIIII32Q", 0, 1, 2, *[0] * 9, 21, 0, connected, 0, *[0] * 32)
     data += pack("=I1sI2s", 1, b"t", 2, b"pp")
     target = read_peer_target(data, 3, (4, 50))
     assert (target.queue_items, target.queue_bytes, target.waiting_bytes) == (4, 50, 2)

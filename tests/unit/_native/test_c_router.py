@@ -135,8 +135,8 @@ def test_a_topic_that_no_frame_could_carry_is_refused():
 
 def test_memory_that_runs_out_is_a_memory_error():
     machine: Any = Bench().machine
-    with pytest.raises(MemoryError, match="gg_router_attach"):
-        machine._check("gg_router_attach", _c_router.lib.GG_ENOMEM)
+    with pytest.raises(MemoryError, match="gg_plane_attach"):
+        machine._check("gg_plane_attach", _c_router.lib.GG_ENOMEM)
 
 
 def test_an_output_larger_than_the_buffer_is_handed_out(monkeypatch):

@@ -130,13 +130,20 @@ class Router:
 
     def define_function(self, endpoint: int, rules: FunctionRules, names: Sequence[bytes]) -> None:
         """Add a function, known to callers by each of `names`, to its workers by the first."""
-        self._targets[endpoint] = FunctionTarget(endpoint, rules, names[0])
+        self._work.admit()
+        self._define(endpoint, FunctionTarget(endpoint, rules, names[0]))
         for name in names:
             self._names[name] = endpoint
 
     def define_peer_target(self, endpoint: int, *, queue_items: int, queue_bytes: int) -> None:
         """Add an endpoint whose messages go to the one peer that is attached to it."""
-        self._targets[endpoint] = PeerTarget(endpoint, queue_items, queue_bytes)
+        self._define(endpoint, PeerTarget(endpoint, queue_items, queue_bytes))
+
+    def _define(self, endpoint: int, target: Target) -> None:
+        older = self._targets.get(endpoint)
+        self._targets[endpoint] = target
+        if isinstance(older, FunctionTarget):
+            self._work.retire(older)
 
     def define_service(self, endpoint: int) -> None:
         """Add an in-core endpoint: its messages are sent to peer 0."""
@@ -219,6 +226,7 @@ class Router:
             target.disconnect()
         if connection.worker is not None:
             self._work.bury(connection.worker, Outcome.UNHANDLED, document, now)
+            self._work.retire(connection.worker)
 
     def cut(self, peer: int, reason: str, now: float) -> None:
         """Cut off a peer whose transport found it breaking the contract: it `reason`."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from enum import Enum
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from greengrass_sdk._native import Kind
@@ -35,6 +36,10 @@ CORE = 0
 
 WAITS = 32
 """Buckets of the histogram of waiting times; the last one has everything above."""
+
+
+_FIRST_ENTRIES = 256  # of the timers' heap, and ...
+_ENTRIES_EACH = 4  # ... for each owner, before dead ones are looked for
 
 
 class FunctionRules(NamedTuple):
@@ -352,20 +357,47 @@ class Timers:
     Deadlines of workers and functions.
 
     An owner has one entry that counts, at `armed_at`, never later than its deadline: one that moves
-    later costs nothing, one that moves earlier leaves a dead entry behind until its time comes.
+    later costs nothing, one that moves earlier leaves a dead entry behind, and so does one that is
+    retired; they go when their time comes or when there are too many.
     """
 
-    __slots__ = ("_count", "_heap")
+    __slots__ = ("_count", "_heap", "_owners")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Worker | FunctionTarget]] = []
         self._count = 0
+        self._owners = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def admit(self) -> None:
+        """Make room for one more owner."""
+        self._owners += 1
+
+    def retire(self, owner: Worker | FunctionTarget) -> None:
+        """Forget an owner: it does not come up any more."""
+        owner.armed_at = None
+        self._owners -= 1
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Drop the entries that cannot count, once they could be most of them."""
+        if len(self._heap) < _FIRST_ENTRIES + _ENTRIES_EACH * self._owners:
+            return
+        counting: dict[int, tuple[float, int, Worker | FunctionTarget]] = {}
+        for entry in sorted(self._heap, key=itemgetter(1)):
+            if entry[2].armed_at == entry[0]:
+                counting.setdefault(id(entry[2]), entry)
+        self._heap = list(counting.values())
+        heapq.heapify(self._heap)
 
     def arm(self, owner: Worker | FunctionTarget) -> None:
         """Make sure that `owner` comes up at its deadline, or earlier."""
         deadline = owner.deadline
         if deadline is None or (owner.armed_at is not None and owner.armed_at <= deadline):
             return
+        self._tidy()
         self._count += 1
         owner.armed_at = deadline
         heapq.heappush(self._heap, (deadline, self._count, owner))

@@ -94,12 +94,21 @@ class Work:
     def attach(self, worker: Worker, now: float) -> None:
         """Add a worker that begins its import."""
         target = worker.target
+        self.admit()
         target.workers[worker.peer.number] = worker
         if target.starting:
             target.starting -= 1
         if not target.rules.pinned:
             worker.deadline = now + _IMPORT_DEADLINE_S
             self._timers.arm(worker)
+
+    def admit(self) -> None:
+        """Make room for the deadlines of one more function or worker."""
+        self._timers.admit()
+
+    def retire(self, owner: Worker | FunctionTarget) -> None:
+        """Forget the deadlines of a worker that is buried, or of a function that is replaced."""
+        self._timers.retire(owner)
 
     def failed_to_start(self, target: FunctionTarget, document: bytes, now: float) -> None:
         """Note that a worker that was asked for does not come."""

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the owner tells the plane: of the ring peers, and of the router. */
+#include "gg/plane_parts.h"
+
+#include <string.h>
+
+/* --- ring peers --- */
+
+/* The router knows the peer by now: read its ring, if it has one. */
+static void begin_reading(struct gg_plane *plane, uint32_t peer)
+{
+    struct gg_link *link = gg_plane_link(plane, peer);
+
+    if (link == NULL || link->attached)
+        return;
+    link->attached = 1;
+    gg_link_wake(plane, link);
+    gg_plane_rouse(plane);
+}
+
+void gg_plane_drain(struct gg_plane *plane, uint32_t peer)
+{
+    const struct gg_link *known = NULL;
+    uint64_t left = 0;
+    int found;
+
+    do {
+        struct gg_link *link;
+
+        (void)gg_plane_enter(plane);
+        link = gg_plane_link(plane, peer);
+        found = 0;
+        if (link != NULL && !link->over) {
+            if (known == NULL) /* a ring full of smallest frames */
+                left = link->port.segment.up_capacity / GG_FRAME_HEADER;
+            known = link;
+            found = gg_link_receive(plane, link);
+            found += gg_link_read(plane, link);
+        }
+        left = (uint64_t)found < left ? left - (uint64_t)found : 0;
+        (void)gg_plane_leave(plane, GG_OK);
+    } while (found > 0 && left > 0);
+}
+
+void gg_plane_disconnect(struct gg_plane *plane, uint32_t peer)
+{
+    struct gg_link *link;
+
+    gg_plane_drain(plane, peer);
+    (void)gg_plane_enter(plane);
+    link = gg_plane_link(plane, peer);
+    if (link != NULL)
+        gg_link_bury(plane, link);
+    (void)gg_plane_leave(plane, GG_OK);
+}
+
+static int put_frame(struct gg_plane *plane, uint32_t peer, const uint8_t *data,
+                     const struct gg_frame *frame)
+{
+    struct gg_outputs *outputs = &plane->router->work.outputs;
+    size_t topic = (size_t)(frame->context - frame->topic);
+    size_t context = (size_t)(frame->payload - frame->context);
+    size_t payload = (size_t)(frame->end - frame->payload);
+    struct gg_blob *blob;
+    struct gg_output *send;
+
+    if (gg_outputs_reserve(&plane->memory, outputs, 1) != GG_OK)
+        return GG_ENOMEM;
+    blob = gg_blob_new(&plane->memory, data + frame->topic,
+                       topic + context + payload);
+    if (blob == NULL)
+        return GG_ENOMEM;
+    send = gg_outputs_add(outputs, GG_SEND);
+    send->peer = peer;
+    send->kind = frame->kind;
+    send->flags = frame->flags;
+    send->endpoint = frame->endpoint;
+    send->id = frame->id;
+    send->blob = blob;
+    send->topic = gg_blob_slice(blob, 0, topic);
+    send->context = gg_blob_slice(blob, topic, context);
+    send->payload = gg_blob_slice(blob, topic + context, payload);
+    return GG_OK;
+}
+
+int gg_plane_send(struct gg_plane *plane, uint32_t peer, const uint8_t *data,
+                  const struct gg_frame *frame)
+{
+    int status = GG_OK;
+
+    if (frame->topic > frame->context || frame->context > frame->payload ||
+        frame->payload > frame->end || frame->end > INT32_MAX ||
+        frame->context - frame->topic > GG_MAX_TOPIC)
+        return GG_EINVAL;
+    (void)gg_plane_enter(plane);
+    if (gg_plane_link(plane, peer) != NULL)
+        status = put_frame(plane, peer, data, frame);
+    return gg_plane_leave(plane, status);
+}
+
+int gg_plane_peer_state(struct gg_plane *plane, uint32_t peer)
+{
+    const struct gg_link *link;
+    int state = 0;
+
+    (void)gg_plane_enter(plane);
+    link = gg_plane_link(plane, peer);
+    if (link != NULL)
+        state = GG_IS_CONNECTED |
+                (link->overflow.count > 0 ? GG_IS_STALLED : 0);
+    return gg_plane_leave(plane, state);
+}
+
+/* --- the router --- */
+
+int gg_plane_define_function(struct gg_plane *plane, uint32_t endpoint,
+                             const struct gg_rules *rules, const uint8_t *name,
+                             size_t size)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(
+        plane, gg_router_define_function(router, endpoint, rules, name, size));
+}
+
+int gg_plane_name_function(struct gg_plane *plane, uint32_t endpoint,
+                           const uint8_t *name, size_t size)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(
+        plane, gg_router_name_function(router, endpoint, name, size));
+}
+
+int gg_plane_define_peer(struct gg_plane *plane, uint32_t endpoint,
+                         uint64_t queue_items, uint64_t queue_bytes)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(plane, gg_router_define_peer(router, endpoint,
+                                                       queue_items,
+                                                       queue_bytes));
+}
+
+int gg_plane_install(struct gg_plane *plane, const struct gg_index *index,
+                     uint32_t capacity, const struct gg_route *routes,
+                     uint32_t count, const uint8_t *text, size_t text_size)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(plane,
+                          gg_router_install(router, index, capacity, routes,
+                                            count, text, text_size));
+}
+
+int gg_plane_counted(struct gg_plane *plane, struct gg_route *rows,
+                     uint32_t capacity)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(plane, gg_router_counted(router, rows, capacity));
+}
+
+void gg_plane_refuse(struct gg_plane *plane)
+{
+    gg_router_stop(gg_plane_enter(plane));
+    (void)gg_plane_leave(plane, GG_OK);
+}
+
+void gg_plane_tap(struct gg_plane *plane, int on)
+{
+    gg_router_tap(gg_plane_enter(plane), on);
+    (void)gg_plane_leave(plane, GG_OK);
+}
+
+int gg_plane_attach(struct gg_plane *plane, uint32_t peer, uint32_t endpoint)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+    int status = gg_router_attach(router, peer, endpoint);
+
+    if (status == GG_OK)
+        begin_reading(plane, peer);
+    return gg_plane_leave(plane, status);
+}
+
+int gg_plane_attach_worker(struct gg_plane *plane, uint32_t peer,
+                           uint32_t endpoint, double now)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+    int status = gg_router_attach_worker(router, peer, endpoint, now);
+
+    if (status == GG_OK)
+        begin_reading(plane, peer);
+    return gg_plane_leave(plane, status);
+}
+
+int gg_plane_worker_failed(struct gg_plane *plane, uint32_t endpoint,
+                           const uint8_t *document, size_t size, double now)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(plane, gg_router_worker_failed(router, endpoint,
+                                                         document, size, now));
+}
+
+void gg_plane_close(struct gg_plane *plane, uint32_t peer)
+{
+    gg_router_close(gg_plane_enter(plane), peer);
+    (void)gg_plane_leave(plane, GG_OK);
+}
+
+int gg_plane_detach(struct gg_plane *plane, uint32_t peer,
+                    const uint8_t *document, size_t size, double now)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(plane,
+                          gg_router_detach(router, peer, document, size, now));
+}
+
+int gg_plane_cut(struct gg_plane *plane, uint32_t peer, const uint8_t *reason,
+                 size_t size, double now)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(plane,
+                          gg_router_cut(router, peer, reason, size, now));
+}
+
+int gg_plane_hold(struct gg_plane *plane, uint32_t peer, int held)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(plane, gg_router_hold(router, peer, held));
+}
+
+int gg_plane_receive(struct gg_plane *plane, uint32_t peer, const uint8_t *data,
+                     const struct gg_frame *frame, double now)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(plane,
+                          gg_router_receive(router, peer, data, frame, now));
+}
+
+double gg_plane_next_deadline(struct gg_plane *plane)
+{
+    double deadline = gg_router_next_deadline(gg_plane_enter(plane));
+
+    (void)gg_plane_leave(plane, GG_OK);
+    return deadline;
+}
+
+size_t gg_plane_fault(struct gg_plane *plane, uint8_t *buffer, size_t size)
+{
+    size_t there = 0;
+    const uint8_t *words = gg_router_fault(gg_plane_enter(plane), &there);
+
+    if (there < size)
+        size = there;
+    if (size > 0)
+        memcpy(buffer, words, size);
+    (void)gg_plane_leave(plane, GG_OK);
+    return there;
+}
+
+void gg_plane_counts(struct gg_plane *plane, struct gg_router_counts *counts)
+{
+    gg_router_counts(gg_plane_enter(plane), counts);
+    (void)gg_plane_leave(plane, GG_OK);
+}
+
+int gg_plane_is_busy(struct gg_plane *plane, uint32_t peer)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(plane, gg_router_is_busy(router, peer));
+}
+
+int gg_plane_snapshot(struct gg_plane *plane, uint32_t endpoint,
+                      uint8_t *buffer, size_t size, size_t *needed)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+
+    return gg_plane_leave(
+        plane, gg_router_snapshot(router, endpoint, buffer, size, needed));
+}
