@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from attrs import define, field, frozen
 
 from greengrass_sdk import _native
+from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk._native._py.router import events
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk.core import config as configuration
@@ -34,11 +35,15 @@ from greengrass_sdk.core.ipc.tools import Tools
 from greengrass_sdk.core.reporter import Reporter
 from greengrass_sdk.core.router.driver import RouterDriver
 from greengrass_sdk.core.router.table import TOOL, Table
+from greengrass_sdk.core.shadow.committer import Committer
+from greengrass_sdk.core.shadow.database import Database
+from greengrass_sdk.core.shadow.endpoint import ShadowEndpoint
+from greengrass_sdk.core.shadow.service import ShadowService
 from greengrass_sdk.core.status import Status
 from greengrass_sdk.core.telemetry.logs import Logs
 from greengrass_sdk.core.telemetry.view import View
 from greengrass_sdk.errors import GreengrassError
-from greengrass_sdk.model.arn import CLOUD
+from greengrass_sdk.model.arn import CLOUD, SHADOW_SERVICE
 from greengrass_sdk.runtime.processes import set_dumpable
 from greengrass_sdk.wire import control
 
@@ -141,6 +146,7 @@ class Core:
         boot = secrets.token_bytes(8)
         table = Table(self.group)
         driver = self._open_router(loop, table, boot)
+        shadows = self._open_shadows(loop, table, driver)
         pool = Pool(loop, driver, view, self.options.backoff)
         zygotes = Zygotes(pool.exited, pool.zygote_gone)
         self._running.push_async_callback(zygotes.stop)
@@ -152,7 +158,8 @@ class Core:
         )
         pool.add(fleet.prepare(table.numbers, as_current_user=self.options.run_as_current_user))
         self._listen_to_router(driver, pool, Reporter(table, fleet.logs, boot, view))
-        self._open_socket(loop, Status(self.layout.root, table, driver, pool, zygotes), boot)
+        status = Status(self.layout.root, table, driver, pool, zygotes)
+        self._open_socket(loop, status, boot, shadows)
         self._running.callback(driver.machine.stop)
         driver.start()
         await fleet.warm_up()
@@ -219,7 +226,41 @@ class Core:
         if reporter.view.wanted:
             driver.watch(reporter.tapped)
 
-    def _open_socket(self, loop: asyncio.AbstractEventLoop, status: Status, boot: bytes) -> None:
+    def _open_shadows(
+        self, loop: asyncio.AbstractEventLoop, table: Table, driver: RouterDriver
+    ) -> ShadowEndpoint:
+        group = self.group
+        number = table.numbers[SHADOW_SERVICE]
+        database = Database.open(self.layout.shadow_database)
+        self._running.callback(database.close)
+        committer = Committer(database, loop.call_soon_threadsafe)
+        self._running.callback(committer.close)
+        service = ShadowService(
+            database,
+            state_bytes=group.shadows.state_bytes,
+            members=frozenset({group.core, *group.devices}) if group.shadows.members_only else None,
+            wanted=lambda topic: bool(table.index.match(number, topic.encode())),
+        )
+        shadows = ShadowEndpoint(
+            service,
+            committer,
+            publish=lambda topic, payload: driver.post(
+                Frame(Kind.PUBLISH, 0, number, 0, topic.encode(), b"", payload)
+            ),
+            flush=driver.run,
+            topic_payload_bytes=group.limits.topic_payload_bytes,
+            everything=database.all,
+        )
+        shadows.answer = driver.employ(number, SHADOW_SERVICE, shadows.take).answer
+        return shadows
+
+    def _open_socket(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        status: Status,
+        boot: bytes,
+        shadows: ShadowEndpoint,
+    ) -> None:
         table, router = status.table, status.driver
         limits = self.group.limits
         tools = Tools(
@@ -237,6 +278,7 @@ class Core:
             loop,
             router,
             tools,
+            shadows,
             tokens.clients(self.group, self.layout, table.numbers),
             {
                 "version": control.VERSION,

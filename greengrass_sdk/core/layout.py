@@ -153,6 +153,11 @@ class Layout:
         return self.state_dir / "tool.token"
 
     @property
+    def shadow_database(self) -> Path:
+        """The shadows, with their write-ahead log beside."""
+        return self.state_dir / "shadows.db"
+
+    @property
     def lock_file(self) -> Path:
         """Locked while a core runs; holds its process id."""
         return self.state_dir / "core.lock"

@@ -99,7 +99,10 @@ class Reporter:
         if event.outcome in (Outcome.UNHANDLED, Outcome.TIMEOUT):
             what = f"message on {topic!r}" if item.kind == Kind.MESSAGE else "invocation"
             text = f"{what} {number} ended {event.outcome.value}: {message_of(event.document)}"
-            self.logs[event.endpoint].write("ERROR", "greengrass", text)
+            if event.endpoint in self.logs:
+                self.logs[event.endpoint].write("ERROR", "greengrass", text)
+            else:  # a service of the core
+                _routing.error("%s: %s", self.table.name(event.endpoint), text)
         if self.view.wanted:
             started = item.started_at if item.started_at is not None else item.queued_at
             self.view.invocation(

@@ -16,6 +16,7 @@ from greengrass_sdk.errors import (
     InvalidInputError,
     LimitExceededError,
     QueueFullError,
+    ShadowError,
 )
 from greengrass_sdk.model.topic import check_topic
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from greengrass_sdk._native._py.router.events import Send
-    from greengrass_sdk.core.ports import Directory, Router
+    from greengrass_sdk.core.ports import Directory, Router, Shadows
 
 __all__ = ["Tools"]
 
 log = logging.getLogger(__name__)
+
+_WAIT_S = 60.0  # for the change of a shadow; who waits longer asks again
 
 _STATUS_CODES = {
     Status.NOT_FOUND: FunctionNotFoundError.code,
@@ -47,6 +50,7 @@ class Tools:
         directory: Names and rows of the group.
         status: Returns the whole answer to `status`.
         stop: Asks the core to stop.
+        shadows: The shadows of the core.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -57,6 +61,7 @@ class Tools:
     topic_payload_bytes: int
     status: Callable[[], Mapping[str, object]]
     stop: Callable[[], None]
+    shadows: Shadows
     _tasks: set[asyncio.Task[None]] = field(factory=set)
 
     def ask(self, request: dict[str, Any], answer: Callable[[Mapping[str, object]], None]) -> None:
@@ -91,7 +96,12 @@ class Tools:
         if operation == "stop":
             self.loop.call_soon(self.stop)
             return {}
-        msg = f"unknown request {operation!r}; this core answers status, publish, invoke and stop"
+        if operation in ("shadows", "shadow-change"):
+            return await self._shadows(request)
+        msg = (
+            f"unknown request {operation!r}; this core answers status, publish, invoke, shadows,"
+            " shadow-change and stop"
+        )
         raise InvalidInputError(msg)
 
     def _publish(self, request: dict[str, Any]) -> Mapping[str, object]:
@@ -113,6 +123,20 @@ class Tools:
         ]
         nearest = None if deliveries else self.directory.nearest_row(source, topic.decode())
         return {"deliveries": deliveries, "nearest": nearest}
+
+    async def _shadows(self, request: dict[str, Any]) -> Mapping[str, object]:
+        """Answer with all shadows, or with the next version of one."""
+        try:
+            if request["op"] == "shadows":
+                return {"shadows": [list(each) for each in self.shadows.everything()]}
+            thing, name = _text(request, "thing"), _text(request, "name")
+            known, wait_s = request.get("version"), request.get("wait_s")
+            if not isinstance(known, int | None) or not isinstance(wait_s, int | float):
+                raise InvalidInputError("'version' must be a number or nil, 'wait_s' a number")
+            version = await self.shadows.changed(thing, name, known, min(wait_s, _WAIT_S))
+        except OSError as error:
+            raise ShadowError(f"{error}; see the log GGShadowService.log") from error
+        return {"version": version}
 
     async def _invoke(self, request: dict[str, Any]) -> Mapping[str, object]:
         answer = await self.router.call(

@@ -25,6 +25,7 @@ from greengrass_sdk._native._py.router.events import (
     Tapped,
 )
 from greengrass_sdk._native._py.router.state import CORE
+from greengrass_sdk.core.router.incore import InCoreWorker
 from greengrass_sdk.core.router.transport import Transport
 from greengrass_sdk.errors import LocalProtocolError
 from greengrass_sdk.model import limits
@@ -67,7 +68,7 @@ class RouterDriver:
         self._loop = loop
         self._rings = rings
         self._ring_bytes = ring_bytes
-        self._transports: dict[int, Transport] = {}
+        self._transports: dict[int, Transport | InCoreWorker] = {}
         self._connections: dict[int, Connection] = {}
         self._services: dict[int, Callable[[Send], None]] = {}
         self._calls: dict[int, asyncio.Future[Send]] = {}
@@ -92,6 +93,34 @@ class RouterDriver:
         """Hand the messages for an in-core endpoint to `receive`."""
         self.machine.define_service(endpoint)
         self._services[endpoint] = receive
+
+    def employ(self, endpoint: int, name: str, take: Callable[[list[Send]], None]) -> InCoreWorker:
+        """
+        Let the service `name` of the core work for the function `endpoint`, as its one worker.
+
+        Comes before the handlers of events are set: nobody else is to hear of this worker.
+
+        Args:
+            take: Gets items, MESSAGE and INVOKE, and ends each, in their order, by `answer` of what
+                is returned here. Answers and messages of the service are on their way by the
+                next `run`, which follows when `take` returns.
+        """
+
+        def end(item: int, payload: bytes) -> None:
+            frame = Frame(Kind.RESULT, 0, endpoint, item, b"", b"", payload)
+            self.machine.receive(number, frame, self._loop.time())
+
+        worker = InCoreWorker(name, take, end)
+        number = self._admit(worker)
+        self._transports[number] = worker
+        self.machine.attach_worker(number, endpoint, self._loop.time())
+        self.machine.receive(number, Frame(Kind.READY, 0, endpoint), self._loop.time())
+        self.run()
+        return worker
+
+    def post(self, frame: Frame) -> None:
+        """Publish in the name of an in-core endpoint; it is on its way by the next `run`."""
+        self.machine.receive(CORE, frame, self._loop.time())
 
     def start(self) -> None:
         """Let the frames of workers flow: all endpoints, routes and handlers are there."""
@@ -285,7 +314,7 @@ class RouterDriver:
 
     def _send(self, frames: list[Send]) -> None:
         """Send frames to peers, which wait for them; those who only watch are told afterwards."""
-        touched: dict[int, Transport] = {}
+        touched: dict[int, Transport | InCoreWorker] = {}
         for frame in frames:
             transport = self._transports.get(frame.peer)
             if transport is not None:

@@ -17,7 +17,7 @@ from greengrass_sdk._native import TopicIndex
 from greengrass_sdk._native._py.router.state import FunctionRules, Route
 from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model import limits
-from greengrass_sdk.model.arn import CLOUD, SHADOW_SERVICE
+from greengrass_sdk.model.arn import CLOUD, SHADOW_ARN, SHADOW_SERVICE
 from greengrass_sdk.model.function import Function
 from greengrass_sdk.model.topic import matches
 
@@ -102,13 +102,27 @@ class Table:
                 self.numbers[arn], queue_items=limits.QUEUE_ITEMS, queue_bytes=limits.QUEUE_BYTES
             )
         if SHADOW_SERVICE not in self._before:
-            machine.define_peer_target(self.numbers[SHADOW_SERVICE], queue_items=0, queue_bytes=0)
+            self._define_shadow_service(machine)
         machine.install_routes(self.index, self.routes)
 
     def _members(self) -> Iterator[tuple[str, Function | Device | LocalClient]]:
         for members in (self.group.functions, self.group.devices, self.group.clients):
             for member in members.values():
                 yield member.arn, member
+
+    def _define_shadow_service(self, machine: Machine) -> None:
+        """Define a pinned function, because V1's SDK invokes it: it has one worker, in the core."""
+        rules = FunctionRules(
+            pinned=True,
+            timeout_s=limits.TIMEOUT_S_MAX,  # a slow disk is waited for
+            max_workers=1,
+            idle_s=limits.IDLE_S,
+            queue_items=limits.QUEUE_ITEMS,
+            queue_bytes=limits.QUEUE_BYTES,
+        )
+        names = (SHADOW_ARN, f"{SHADOW_ARN}:1", SHADOW_SERVICE)
+        encoded = [name.encode() for name in names]
+        machine.define_function(self.numbers[SHADOW_SERVICE], rules, encoded)
 
     def _define(self, machine: Machine, function: Function) -> None:
         unqualified = function.arn.rpartition(":")[0]

@@ -145,7 +145,7 @@ class ShadowService:
                 raise
         except Refusal as refusal:
             return self._refused(shadow, operation, refusal, timestamp, by_topic=by_topic)
-        except (OSError, ValueError, KeyError, TypeError):
+        except Exception:
             log.exception("shadow %r cannot be read; it is left as it is", shadow.shown)
             return self.failed(shadow, operation, payload, now, by_topic=by_topic)
 
@@ -196,12 +196,12 @@ class ShadowService:
 
     def version(self, shadow: ShadowId) -> int | None:
         """
-        Return the version of a shadow; None if there is none.
+        Return the version of a shadow, as it is committed; None if there is none.
 
         Raises:
             OSError: The store cannot be read.
         """
-        held = self._held(shadow)
+        held = self._known.get(shadow) or _restored(self.store.load(shadow))
         return None if held.document is None else held.version
 
     # One request.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -160,3 +161,32 @@ def test_a_start_leaves_the_processs_open_files_as_they_were(folder):
     for _ in range(3):
         asyncio.run(scenario())
     assert before == len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_shadows_survive_a_restart_of_the_core(folder):
+    def ask(operation, payload=b""):
+        context = b'{"custom": {"subject": "$aws/things/T/shadow/%s"}}' % operation
+        with CoreTools(folder / "root") as tools:
+            answer = tools.invoke("GGShadowService", payload, client_context=context)
+            return json.loads(answer["payload"]), tools.request("shadows")["shadows"]
+
+    async def scenario():
+        for question in ((b"update", b'{"state": {"desired": {"a": 1}}}'), (b"get",)):
+            running = core(folder)
+            await running.start()
+            answer, found = await asyncio.to_thread(ask, *question)
+            await running.stop()
+            assert (1, {"a": 1}) == (answer["version"], answer["state"]["desired"])
+            assert [["T", "", 1]] == found
+
+    asyncio.run(scenario())
+
+
+def test_a_damaged_file_of_shadows_stops_the_start_and_stays_as_it_is(folder):
+    running = core(folder)
+    running.layout.create()
+    path = folder / "root" / "ggc" / "var" / "state" / "shadows.db"
+    path.write_bytes(b"no database" * 500)
+    with pytest.raises(ConfigError, match="not a database"):
+        asyncio.run(running.start())
+    assert b"no database" * 500 == path.read_bytes()

@@ -132,3 +132,13 @@ def test_a_flood_of_unrouted_topics_is_warned_about_within_bounds(bench, caplog)
         bench.reporter.unrouted(Unrouted(bench.cloud, b"t/%d" % number))
     assert 31 == len(caplog.messages)
     assert "more than 30 topics without a subscription in a minute" in caplog.messages[-1]
+
+
+def test_what_failed_in_a_service_of_the_core_is_told_in_its_own_log(bench, caplog):
+    item = Item(Kind.INVOKE, bench.tool, b"arn", b"", b"")
+    service = bench.table.number("GGShadowService")
+    document = b'{"errorMessage": "it waited"}'
+    bench.reporter.finished(Finished(service, item, Outcome.UNHANDLED, document, 1.0))
+    assert [] == bench.log.records
+    assert "GGShadowService: invocation" in caplog.text
+    assert "it waited" in caplog.text

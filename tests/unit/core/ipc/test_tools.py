@@ -22,10 +22,20 @@ class World:
         self.tapped = []
         self.answer = Send(0, Kind.RESULT, 0, 9, 1, b"", (5).to_bytes(8, "little"), b"out")
         self.stopped = False
+        self.failure = None
 
     def traced(self, frame):
         self.published.append(frame)
         return self.tapped
+
+    def everything(self):
+        if self.failure:
+            raise self.failure
+        return [("T", "", 3)]
+
+    async def changed(self, thing, name, version, timeout_s):
+        self.waited = (thing, name, version, timeout_s)
+        return 4
 
     async def call(self, endpoint, function, context, payload, *, event):
         self.called.append((endpoint, function, context, payload, event))
@@ -50,7 +60,7 @@ def ask(world, **request):
     async def scenario():
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
-        tools = Tools(loop, world, world, BOOT, 9, 100, lambda: {"pid": 1}, world.stop)
+        tools = Tools(loop, world, world, BOOT, 9, 100, lambda: {"pid": 1}, world.stop, world)
         tools.ask(request, answered.set_result)
         async with asyncio.timeout(10):
             answer = await answered
@@ -165,3 +175,29 @@ def test_stop_answers_before_the_core_stops():
     world = World()
     assert {"ok": True} == ask(world, op="stop")
     assert world.stopped
+
+
+def test_all_shadows_are_listed():
+    assert {"ok": True, "shadows": [["T", "", 3]]} == ask(World(), op="shadows")
+
+
+def test_shadows_that_cannot_be_read_are_an_error():
+    world = World()
+    world.failure = OSError("cannot read the shadows in x: malformed")
+    answer = ask(world, op="shadows")
+    assert (False, "Shadow") == (answer["ok"], answer["code"])
+    assert answer["message"].startswith("cannot read the shadows in x: malformed")
+
+
+@pytest.mark.parametrize("version", [3, None])
+def test_a_change_of_a_shadow_is_waited_for_but_not_for_ever(version):
+    world = World()
+    answer = ask(world, op="shadow-change", thing="T", name="", version=version, wait_s=1e9)
+    assert {"ok": True, "version": 4} == answer
+    assert ("T", "", version, 60) == world.waited
+
+
+@pytest.mark.parametrize("wrong", [{"thing": 1}, {"version": "3"}, {"wait_s": None}])
+def test_a_wrong_question_for_a_change_is_refused(wrong):
+    question = {"thing": "T", "name": "", "version": 3, "wait_s": 1, **wrong}
+    assert "InvalidInput" == ask(World(), op="shadow-change", **question)["code"]

@@ -458,3 +458,28 @@ def test_a_busy_thread_does_not_keep_the_loop(scenario):
         await asyncio.sleep(0)  # would not return
 
     scenario(play, ring_bytes=65536)
+
+
+@pytest.mark.parametrize("ring_bytes", [None, 65536])
+def test_a_service_of_the_core_works_for_a_function(scenario, ring_bytes):
+    async def play(bench):
+        service, taken = 4, []
+
+        def take(items):
+            for item in items:
+                taken.append((item.kind, item.topic, item.payload))
+                bench.driver.post(bench.publish(b"aside"))
+                worker.answer(item.id, b"" if item.kind == Kind.MESSAGE else b"out")
+
+        rules = FunctionRules(True, 9e8, 1, 60, 10, 1000)
+        bench.driver.machine.define_function(service, rules, [b"service"])
+        worker = bench.driver.employ(service, "service", take)
+        assert [] == bench.heard
+        client = bench.client()
+        answer = await bench.driver.call(CLOUD, b"service", b"context", b"in", event=False)
+        assert (Kind.RESULT, 0, b"out") == (answer.kind, answer.flags, answer.payload)
+        assert [(Kind.INVOKE, b"service", b"in")] == taken
+        [message] = await client.receive()
+        assert b"aside" == message.topic
+
+    scenario(play, ring_bytes=ring_bytes)

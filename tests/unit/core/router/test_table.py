@@ -8,6 +8,7 @@ from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk._native._py.router.state import CORE, FunctionTarget, PeerTarget
 from greengrass_sdk.core.router.table import TOOL, Table
 from greengrass_sdk.errors import InvalidInputError
+from greengrass_sdk.model.arn import SHADOW_ARN
 from greengrass_sdk.model.group import parse_group
 
 GROUP = """
@@ -88,6 +89,18 @@ def test_a_function_is_invoked_by_every_one_of_its_names(table, name):
     machine.define_service(tool)
     machine.receive(CORE, Frame(Kind.INVOKE, Flag.EVENT, tool, 1, name.encode(), b"", b""), 0.0)
     assert (1, 10) == machine.work_items
+
+
+@pytest.mark.parametrize("name", [SHADOW_ARN, f"{SHADOW_ARN}:1", "GGShadowService"])
+def test_the_shadow_service_is_invoked_as_a_function_is(table, name):
+    machine = Router(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
+    table.install(machine)
+    tool = table.numbers[TOOL]
+    machine.define_service(tool)
+    machine.receive(CORE, Frame(Kind.INVOKE, Flag.EVENT, tool, 1, name.encode(), b"", b""), 0.0)
+    service = machine.target_state(table.number("GGShadowService"))
+    assert isinstance(service, FunctionTarget)
+    assert 1 == service.items
 
 
 def test_the_nearest_row_is_the_one_with_another_source(table):
