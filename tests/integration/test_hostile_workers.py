@@ -289,7 +289,7 @@ def test_a_stopped_function_delays_nobody_and_goes_on(core, client, healthy, rou
     assert not has_ended(sleeper.pid)
 
 
-@pytest.mark.parametrize("lives", [10, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lives", [5, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("size", [20, 5000, 100_000])
 def test_kill_9_in_mid_write_leaves_whole_messages_in_order(core, client, size, lives):
     seed = random.randrange(1 << 32)
