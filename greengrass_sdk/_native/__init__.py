@@ -34,9 +34,12 @@ from greengrass_sdk._native._py.frames import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
+    from collections.abc import Callable
+    from typing import Literal, TypeVar
 
     from greengrass_sdk._native import _abc
+
+    M = TypeVar("M")
 
 __all__ = [
     "MAX_CONTEXT",
@@ -53,6 +56,7 @@ __all__ = [
     "encode_header",
     "forget_public_modules",
     "impl",
+    "message_reader",
     "request_id",
     "self_test",
 ]
@@ -89,6 +93,31 @@ def _choose(
 
 
 impl, FrameDecoder, TopicIndex = _choose(os.environ.get("GREENGRASS_SDK_NATIVE") or "auto")
+
+
+def message_reader(make: type[M]) -> Callable[[list[Frame]], list[M]]:
+    """
+    Return what makes objects of the MESSAGEs in a list of frames.
+
+    Args:
+        make: A class with the slots `topic` (text) and `payload`, which are all its arguments.
+    """
+    if impl == "c":
+        try:
+            from greengrass_sdk._native._fast import Messages
+        except ImportError:
+            pass  # not built
+        else:
+            return Messages(Frame, Kind.MESSAGE, make).of
+
+    def read(frames: list[Frame]) -> list[M]:
+        return [
+            make(frame.topic.decode("utf-8", "replace"), frame.payload)  # type: ignore[call-arg]
+            for frame in frames
+            if frame.kind == Kind.MESSAGE
+        ]
+
+    return read
 
 
 def forget_public_modules() -> None:

@@ -206,14 +206,6 @@ class Channel(Protocol):
         At least one, then no more than `max_bytes` of payload; empty when none came in time.
         """
 
-    publish: Callable[[str, object, int, int, int], bool]
-    """
-    Publish text or a buffer if that can be done at once; return whether it was.
-
-    `publish(topic, payload, endpoint, topic_bytes, payload_bytes)`: the last two are the limits. If
-    it was not, nothing was sent, for whatever reason; the other methods find it out.
-    """
-
     @property
     def closed(self) -> bool:
         """Whether the connection is gone, for whatever reason."""
@@ -347,7 +339,7 @@ class Lane(Protocol):
     def publish(
         self, topic: str, payload: object, endpoint: int, topic_bytes: int, payload_bytes: int, /
     ) -> bool:
-        """Publish text or a buffer, if topic and payload are allowed."""
+        """Publish text or a buffer; the last two are the limits of topic and payload."""
 
     def take(self, frames: deque[Frame], /) -> bool:
         """Extend `frames` by some that have arrived."""

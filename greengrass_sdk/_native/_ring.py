@@ -190,9 +190,12 @@ class RingChannel(LinkChannel):
         event_fd: What wakes the core; closed with the channel.
         max_frame: Of control frames on the socket.
         spin_ns: How long a thread that waits for a reply may spin; 0 never.
+
+    Attributes:
+        publish: The short way of a publish; see :class:`greengrass_sdk._native._abc.Lane`.
     """
 
-    __slots__ = ("_lane",)
+    __slots__ = ("_lane", "publish")
 
     def __init__(
         self,
@@ -213,8 +216,9 @@ class RingChannel(LinkChannel):
             spin_ns=spin_ns,
         )
         link = RingLink(port)
-        super().__init__(link, link.lane.publish)
+        super().__init__(link)
         self._lane = link.lane
+        self.publish = link.lane.publish
 
     def send(
         self,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from greengrass_sdk.errors import CoreUnavailableError, InvalidInputError
+from greengrass_sdk.model.limits import TOPIC_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +37,12 @@ class Connection:
     The session of a client: shared inside a function, of its own outside.
 
     Connects at the first use, and again if the core was restarted meanwhile. Both clients hold one.
+
+    `short` is the session if it has a short way to publish, which finds out by itself when the
+    session is over; None if it has not, or is not known yet.
     """
 
-    __slots__ = ("_closed", "_lock", "_name", "_own", "_root")
+    __slots__ = ("_closed", "_lock", "_name", "_own", "_root", "short")
 
     def __init__(self, root: str | os.PathLike[str] | None, name: str | None) -> None:
         from _thread import RLock
@@ -46,6 +50,7 @@ class Connection:
         self._root = root
         self._name = name
         self._own: Session | None = None
+        self.short: Session | None = None
         self._closed = False
         self._lock = RLock()
 
@@ -68,6 +73,12 @@ class Connection:
             return own
         return self._connect()
 
+    def publish(self, topic: str, payload: Payload, queue_full_policy: str) -> None:
+        """Publish the long way."""
+        from greengrass_sdk.client.requests import publish
+
+        publish(self.session(), topic, payload, queue_full_policy)
+
     def _connect(self) -> Session:
         from greengrass_sdk.client.session import current
 
@@ -80,6 +91,7 @@ class Connection:
                     "inside a function a client takes neither root nor name: it speaks for the"
                     " function, to the core that runs it"
                 )
+            self.short = adopted if adopted.is_short else None
             return adopted
         if self._name is None:
             raise CoreUnavailableError(_NOT_A_FUNCTION)
@@ -91,6 +103,7 @@ class Connection:
                 if own is not None:
                     own.channel.close()
                 self._own = own = connect_client(self._root, self._name)
+                self.short = own if own.is_short else None
             return own
 
     def receiving(self) -> Session:
@@ -104,7 +117,8 @@ class Connection:
     def close(self) -> None:
         """End the connection if it is our own."""
         with self._lock:
-            own, self._own, self._closed = self._own, None, True
+            self._closed, self.short = True, None
+            own, self._own = self._own, None
         if own is not None:
             own.channel.close()
 
@@ -163,16 +177,13 @@ class Client:
 
         Ref: Greengrass V1 guide, "MQTT message queue"; SDK 1.6 IoTDataPlane.Client.publish
         """
-        from greengrass_sdk._native import Kind
-        from greengrass_sdk.client.requests import VERDICT_S, Publication
-
-        session = self._connection.session()
-        message = Publication(session, topic, payload, queue_full_policy)
-        head = (Kind.PUBLISH, message.flags, session.endpoint)
-        if not message.answered:
-            session.channel.send(*head, 0, message.topic, b"", message.payload)
-            return
-        message.finish(session.channel.call(*head, message.topic, b"", message.payload, VERDICT_S))
+        to = self._connection.short
+        if (
+            to is None
+            or queue_full_policy != "BestEffort"
+            or not to.publish(topic, payload, to.endpoint, TOPIC_BYTES, to.topic_payload_bytes)
+        ):
+            self._connection.publish(topic, payload, queue_full_policy)
 
     def invoke(
         self,
@@ -274,7 +285,7 @@ class Client:
         """
         from time import monotonic
 
-        from greengrass_sdk.client.requests import is_message, message
+        from greengrass_sdk.client.requests import messages
         from greengrass_sdk.errors import RequestTimeoutError
 
         channel = self._connection.receiving().channel
@@ -282,7 +293,7 @@ class Client:
         left = timeout_s
         while True:
             batch = channel.receive_batch(max_bytes, left)
-            found = [message(frame) for frame in batch if is_message(frame)]
+            found = messages(batch)
             if found:
                 return found
             if deadline is not None:

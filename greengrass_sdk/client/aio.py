@@ -12,11 +12,11 @@ from greengrass_sdk.client.requests import (
     VERDICT_S,
     Invocation,
     Publication,
-    is_message,
-    message,
+    messages,
     timed_out,
 )
 from greengrass_sdk.errors import RequestTimeoutError
+from greengrass_sdk.model.limits import TOPIC_BYTES
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +51,13 @@ class AsyncClient:
         self, topic: str, payload: Payload, *, queue_full_policy: str = "BestEffort"
     ) -> None:
         """Publish a message; see `Client.publish`. Waits, without blocking the loop, if need be."""
+        to = self._connection.short
+        if (
+            to is not None
+            and queue_full_policy == "BestEffort"
+            and to.publish(topic, payload, to.endpoint, TOPIC_BYTES, to.topic_payload_bytes)
+        ):
+            return
         session = await self._session()
         publication = Publication(session, topic, payload, queue_full_policy)
         head = (Kind.PUBLISH, publication.flags, session.endpoint)
@@ -104,8 +111,8 @@ class AsyncClient:
             async with asyncio.timeout(timeout_s):
                 while True:
                     frame = await _take(session)
-                    if is_message(frame):
-                        return message(frame)
+                    if found := messages([frame]):
+                        return found[0]
         except TimeoutError as error:
             raise RequestTimeoutError(
                 f"no message came within {timeout_s:g} s", timeout_s=timeout_s
@@ -122,7 +129,7 @@ class AsyncClient:
             batch = channel.receive_batch(left, 0.0)
             if batch and len(batch[0].payload) > left:
                 channel.untake(batch.pop(0))
-            found += [message(frame) for frame in batch if is_message(frame)]
+            found += messages(batch)
         return found
 
     async def _session(self, *, receiving: bool = False) -> Session:

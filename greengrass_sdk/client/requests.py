@@ -7,7 +7,7 @@ Nothing here sends or waits.
 
 from __future__ import annotations
 
-from greengrass_sdk._native import Flag, Kind, Status, request_id
+from greengrass_sdk._native import Flag, Kind, Status, message_reader, request_id
 from greengrass_sdk.client.payloads import check_size, encode_context, encode_payload
 from greengrass_sdk.client.results import InvokeResult, Message
 from greengrass_sdk.errors import (
@@ -40,13 +40,31 @@ __all__ = [
     "Invocation",
     "Publication",
     "function_address",
-    "is_message",
-    "message",
+    "messages",
+    "publish",
     "timed_out",
 ]
 
 # The core gives its verdict at once; after this long it hangs.
 VERDICT_S = 60.0
+
+messages = message_reader(Message)
+"""Return the messages in a list of frames; a newer core may send other things, too."""
+
+_TOPICS = 256  # that were checked; a program publishes to a few
+_topics: dict[str, bytes] = {}
+
+
+def _checked(topic: str) -> bytes:
+    """Return the UTF-8 of a topic that may be published to, as `check_topic` does."""
+    try:
+        return _topics[topic]
+    except (KeyError, TypeError):  # new, or no text
+        raw = check_topic(topic)
+        if len(_topics) >= _TOPICS:
+            _topics.clear()
+        _topics[topic] = raw
+        return raw
 
 
 class Publication:
@@ -59,7 +77,7 @@ class Publication:
     ) -> None:
         self._session = session
         self._topic = topic
-        self.topic = check_topic(topic)
+        self.topic = _checked(topic)
         self.payload = encode_payload(payload)
         limit = session.topic_payload_bytes
         check_size(len(self.payload), limit, f"message for topic {topic!r}", "topic_payload_bytes")
@@ -171,14 +189,15 @@ def function_address(function: str, qualifier: str | None = None) -> str:
     raise InvalidInputError(f"function {function[:80]!r} is no name of a function")
 
 
-def is_message(frame: Frame) -> bool:
-    """Whether a frame that was received is a message; a newer core may send other things."""
-    return frame.kind == Kind.MESSAGE
-
-
-def message(frame: Frame) -> Message:
-    """Return the message in a frame."""
-    return Message(frame.topic.decode("utf-8", "replace"), frame.payload)
+def publish(session: Session, topic: str, payload: Payload, queue_full_policy: str) -> None:
+    """Publish, and wait for the verdict where there is one."""
+    message = Publication(session, topic, payload, queue_full_policy)
+    head = (Kind.PUBLISH, message.flags, session.endpoint)
+    if message.answered:
+        body = (message.topic, b"", message.payload)
+        message.finish(session.channel.call(*head, *body, VERDICT_S))
+    else:
+        session.channel.send(*head, 0, message.topic, b"", message.payload)
 
 
 def timed_out(what: str, timeout_s: float) -> RequestTimeoutError:

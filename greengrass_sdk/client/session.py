@@ -24,8 +24,10 @@ class Session:
     """
     A channel and what the core said about it.
 
-    `endpoint` and `identity` (an address) are who we are, `boot` makes request ids of numbers. The
-    limits are those of the group; `strict` groups want to know whether a publish was routed.
+    `publish` is the short way of a publish, where the channel has one and nobody waits for a
+    verdict; else it does nothing and says so. `endpoint` and `identity` (an address) are who we
+    are, `boot` makes request ids of numbers. The limits are those of the group; `strict` groups
+    want to know whether a publish was routed.
     """
 
     __slots__ = (
@@ -34,6 +36,7 @@ class Session:
         "endpoint",
         "identity",
         "invoke_payload_bytes",
+        "publish",
         "strict",
         "topic_payload_bytes",
     )
@@ -57,9 +60,20 @@ class Session:
         self.topic_payload_bytes = limits.get("topic_payload_bytes", TOPIC_PAYLOAD_BYTES)
         self.invoke_payload_bytes = limits.get("invoke_payload_bytes", INVOKE_PAYLOAD_BYTES)
         self.strict = bool(limits.get("strict", False)) if strict is None else strict
+        way = None if self.strict else getattr(channel, "publish", None)
+        self.publish: Callable[[str, object, int, int, int], bool] = way or _no_way
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there is a short way."""
+        return self.publish is not _no_way
 
     def __repr__(self) -> str:
         return f"Session(identity={self.identity!r}, endpoint={self.endpoint})"
+
+
+def _no_way(*_publication: object) -> bool:
+    return False
 
 
 _current: Session | None = None

@@ -15,6 +15,7 @@ from __future__ import annotations
 from greengrass_sdk.client._client import Connection
 from greengrass_sdk.errors import GreengrassError, InvalidInputError
 from greengrass_sdk.model.arn import ROUTER_ARN, SECRETS_ARN, SHADOW_ARN
+from greengrass_sdk.model.limits import TOPIC_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,17 +61,13 @@ class Work:
         Raises:
             GreengrassError: As `Client.publish`.
         """
-        from greengrass_sdk._native import Kind
-        from greengrass_sdk.client.requests import VERDICT_S, Publication
-
-        session = self._connection.session()
-        message = Publication(session, topic, _read(payload), queue_full_policy)
-        head = (Kind.PUBLISH, message.flags, session.endpoint)
-        if message.answered:
-            body = (message.topic, b"", message.payload)
-            message.finish(session.channel.call(*head, *body, VERDICT_S))
-        else:
-            session.channel.send(*head, 0, message.topic, b"", message.payload)
+        to = self._connection.short
+        if (
+            to is None
+            or queue_full_policy != "BestEffort"
+            or not to.publish(topic, payload, to.endpoint, TOPIC_BYTES, to.topic_payload_bytes)
+        ):
+            self._connection.publish(topic, _read(payload), queue_full_policy)
 
     def post(
         self, function_arn: str, payload: Any, client_context: bytes | str, invocation_type: str

@@ -11,6 +11,7 @@ handlers in :mod:`greengrass_sdk._native._py.link`, the callbacks for event loop
 from __future__ import annotations
 
 from collections import deque
+from itertools import repeat
 from time import monotonic
 
 from greengrass_sdk._native import MAX_FRAME
@@ -21,7 +22,6 @@ from greengrass_sdk.errors import RequestTimeoutError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
     from greengrass_sdk._native import Frame, _abc
     from greengrass_sdk._native._py.exchange import AnswerCallback, Buffer
@@ -33,15 +33,12 @@ __all__ = ["LinkChannel", "StreamChannel"]
 class LinkChannel:
     """A channel over a link of any kind; see :class:`greengrass_sdk._native._abc.Channel`."""
 
-    __slots__ = ("_exchange", "_frame", "_pump", "publish")
+    __slots__ = ("_exchange", "_frame", "_pump")
 
-    def __init__(
-        self, link: _abc.Link, publish: Callable[[str, object, int, int, int], bool]
-    ) -> None:
+    def __init__(self, link: _abc.Link) -> None:
         self._exchange = Exchange(link)
         self._frame = link.frame
         self._pump: Pump | None = None
-        self.publish = publish
 
     # Sending
 
@@ -233,12 +230,17 @@ class LinkChannel:
         """Move frames from the inbox; return whether there were any."""
         inbox = self._exchange.inbox
         with self._exchange.lock:
-            while inbox:
-                max_bytes -= len(inbox[0].payload)
-                if batch and max_bytes < 0:
+            count = 0
+            for frame in tuple(inbox):
+                max_bytes -= len(frame.payload)
+                if count and max_bytes < 0:
                     break
+                count += 1
+            try:  # noqa: SIM105 - contextlib is not worth its import here
                 # One C call, so that an interruption finds each frame either here or there.
-                batch.extend(map(deque.popleft, (inbox,)))
+                batch.extend(map(deque.popleft, repeat(inbox, count)))
+            except IndexError:
+                pass  # a signal handler has taken some
         return bool(batch)
 
     def take(self, callback: AnswerCallback) -> int:
@@ -284,12 +286,7 @@ class StreamChannel(LinkChannel):
     __slots__ = ()
 
     def __init__(self, sock: socket.socket, *, max_frame: int = MAX_FRAME) -> None:
-        super().__init__(Link(sock, max_frame), _not_at_once)
-
-
-def _not_at_once(*_publication: object) -> bool:
-    """Publish nothing: a stream has no shorter way."""
-    return False
+        super().__init__(Link(sock, max_frame))
 
 
 def _ignore(_failure: BaseException | None) -> None:

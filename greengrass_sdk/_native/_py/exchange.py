@@ -22,7 +22,7 @@ import os
 import select
 from _thread import RLock, allocate_lock, get_ident
 from collections import deque
-from itertools import count
+from itertools import count, repeat
 from time import monotonic
 
 from greengrass_sdk._native import Kind
@@ -358,12 +358,16 @@ class Exchange:
         frames = link.read()
         while frames:
             frame = frames[0]
-            call = self.calls.get(frame.id) if frame.kind in _ANSWERS else None
-            if call is not None:
-                self._deliver(frame, call, me)
-            elif not self._dismiss(frame):
-                self.inbox.extend(map(deque.popleft, (frames,)))
+            wanted = self._before_answer(tuple(frames))
+            if wanted:
+                moved = map(deque.popleft, repeat(frames, wanted))
+                if frames and frames[0] is frame:
+                    self.inbox.extend(moved)
                 continue
+            if frame.kind == Kind.MESSAGE:
+                self.dropped += 1
+            elif (call := self.calls.get(frame.id)) is not None:
+                self._deliver(frame, call, me)
             if frames and frames[0] is frame:
                 frames.popleft()
         if self.inbox:
@@ -383,16 +387,19 @@ class Exchange:
         elif call.waiter is not None and call.waiter is not me:
             call.waiter.notify()
 
-    def _dismiss(self, frame: Frame) -> bool:
-        """Whether nobody wants this frame: a late answer, or a message beyond the bound."""
-        if frame.kind in (Kind.RESULT, Kind.VERDICT):
-            return True
-        if frame.kind == Kind.CONTROL:
-            return frame.id in self._given_up
-        if frame.kind == Kind.MESSAGE and not frame.id and len(self.inbox) >= _INBOX_MESSAGES:
-            self.dropped += 1
-            return True
-        return False
+    def _before_answer(self, frames: tuple[Frame, ...]) -> int:
+        """Return how many frames are for the inbox, up to an answer or one beyond the bound."""
+        room = _INBOX_MESSAGES - len(self.inbox)
+        for place, frame in enumerate(frames):
+            kind = frame.kind
+            if kind == Kind.MESSAGE:
+                if place >= room and not frame.id:
+                    return place
+            elif kind in _ANSWERS and (
+                kind != Kind.CONTROL or frame.id in self.calls or frame.id in self._given_up
+            ):
+                return place
+        return len(frames)
 
     def announce(self, me: Waiter | None = None) -> None:
         """Tell those who receive that something is there. Holds the lock."""

@@ -36,9 +36,9 @@ class Client:
             ValueError: The topic is missing, or the policy is unknown.
             InvocationException: The core refused, or there is none.
         """
-        topic = _required("topic", kwargs)
+        topic = kwargs["topic"] if "topic" in kwargs else _required("topic", kwargs)
         policy = kwargs.get("queueFullPolicy", "")
-        if policy not in ("", "BestEffort", "AllOrException"):
+        if policy and policy not in ("BestEffort", "AllOrException"):
             raise ValueError(f"Invalid value for queueFullPolicy: {policy}")
         try:
             self.lambda_client._work.publish(  # noqa: SLF001 - the same package

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from greengrass_sdk._native import Frame, Kind
-from greengrass_sdk.client.requests import function_address, is_message, message, timed_out
+from greengrass_sdk.client.requests import function_address, messages, timed_out
+from greengrass_sdk.client.results import Message
 from greengrass_sdk.errors import InvalidInputError
 
 UNQUALIFIED = "arn:aws:lambda:us-east-1:000000000000:function:echo"
@@ -50,10 +51,12 @@ def test_what_names_no_function_is_refused(function, qualifier):
 
 
 def test_a_message_is_what_a_message_frame_holds():
-    frame = Frame(Kind.MESSAGE, topic="ü".encode(), payload=b"x")
-    assert is_message(frame)
-    assert ("ü", b"x") == (message(frame).topic, message(frame).payload)
-    assert not is_message(Frame(Kind.CONTROL))
+    batch = [
+        Frame(Kind.MESSAGE, topic="ü".encode(), payload=b"x"),
+        Frame(Kind.CONTROL, topic=b"none"),
+        Frame(Kind.MESSAGE, topic=b"\xff", payload=b"y"),
+    ]
+    assert [Message("ü", b"x"), Message("\ufffd", b"y")] == messages(batch)
 
 
 def test_a_timeout_says_what_and_how_long():
