@@ -16,7 +16,16 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from greengrass_sdk.client import AsyncClient, Client, InvokeResult, Message
+    from greengrass_sdk.client import (
+        AsyncClient,
+        AsyncShadow,
+        Client,
+        InvokeResult,
+        Message,
+        Shadow,
+        ShadowChange,
+        ShadowDocument,
+    )
     from greengrass_sdk.errors import (
         AuthorizationError,
         ConfigError,
@@ -53,6 +62,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "AsyncShadow",
     "AuthorizationError",
     "Client",
     "ConfigError",
@@ -80,6 +90,9 @@ __all__ = [
     "RequestTimeoutError",
     "SecretError",
     "SecretNotFoundError",
+    "Shadow",
+    "ShadowChange",
+    "ShadowDocument",
     "ShadowError",
     "ShadowNotFoundError",
     "ShadowTooLargeError",
@@ -92,7 +105,16 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_CLIENT = ("AsyncClient", "Client", "InvokeResult", "Message")
+_CLIENT = (
+    "AsyncClient",
+    "AsyncShadow",
+    "Client",
+    "InvokeResult",
+    "Message",
+    "Shadow",
+    "ShadowChange",
+    "ShadowDocument",
+)
 
 
 def __getattr__(name: str) -> object:

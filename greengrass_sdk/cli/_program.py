@@ -34,6 +34,7 @@ COMMANDS = (
     Command("run", "run", "run a folder, a group file or a V1 zip, and watch its messages"),
     Command("publish", "publish", "publish a message into a running core, see who got it"),
     Command("invoke", "invoke", "invoke a function of a running core, print its result"),
+    Command("shadow", "shadow", "get, update, delete, watch or list shadows of a running core"),
     Command("status", "status", "show functions, workers, clients and rows of a running core"),
     Command("logs", "logs", "print the log of a function or of the system"),
     Command("lint", "lint", "check a group file and all it names, without running it"),

@@ -5,6 +5,7 @@ The SDK: what a function, a script beside the core, or a command says to the cor
 * `_client.Client`: publish, invoke, receive; blocking, for any number of threads.
 * `aio.AsyncClient`: the same as coroutines, over the same channel.
 * `results`: `Message` and `InvokeResult`, what these return.
+* `shadows`: `Shadow`, `AsyncShadow`, what `shadow` of a client returns.
 * `session`: a connection whose hello is done; a function's worker is born with one.
 * `connect`: finds a running core, connects to its socket, says hello.
 * `requests`: from arguments to frames and from frames to results or errors; both clients use it.
@@ -21,14 +22,28 @@ if TYPE_CHECKING:
     from greengrass_sdk.client._client import Client
     from greengrass_sdk.client.aio import AsyncClient
     from greengrass_sdk.client.results import InvokeResult, Message
+    from greengrass_sdk.client.shadows import AsyncShadow, Shadow, ShadowChange, ShadowDocument
 
-__all__ = ["AsyncClient", "Client", "InvokeResult", "Message"]
+__all__ = [
+    "AsyncClient",
+    "AsyncShadow",
+    "Client",
+    "InvokeResult",
+    "Message",
+    "Shadow",
+    "ShadowChange",
+    "ShadowDocument",
+]
 
 _HOMES = {
     "AsyncClient": "aio",
+    "AsyncShadow": "shadows",
     "Client": "_client",
     "InvokeResult": "results",
     "Message": "results",
+    "Shadow": "shadows",
+    "ShadowChange": "shadows",
+    "ShadowDocument": "shadows",
 }
 
 

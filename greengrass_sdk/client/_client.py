@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult, Message
     from greengrass_sdk.client.session import Session
+    from greengrass_sdk.client.shadows import Shadow
 
 __all__ = ["Client", "Connection"]
 
@@ -133,7 +134,9 @@ class Connection:
 
 class Client:
     """
-    Speaks with the core: publishes, invokes, receives. Any number of threads may share one.
+    Speaks with the core: publishes, invokes, receives, asks for shadows.
+
+    Any number of threads may share one.
 
     Inside a function a client costs nothing: all of them share the connection that the function was
     born with, and `close` leaves it alone. Outside, `name` is declared as `[clients.NAME]` in the
@@ -257,6 +260,18 @@ class Client:
         call = Invocation(session, function, payload, qualifier, client_context, event=True)
         head = (Kind.INVOKE, call.flags, session.endpoint, call.topic, call.context, call.payload)
         return call.accept(session.channel.call(*head, VERDICT_S))
+
+    def shadow(self, thing: str, name: str | None = None) -> Shadow:
+        """
+        Return a shadow of a thing, to get, update and delete it; nothing is asked yet.
+
+        Args:
+            thing: The name of a device, or of the core, or any other.
+            name: Of a named shadow; None is the classic one.
+        """
+        from greengrass_sdk.client.shadows import Shadow
+
+        return Shadow(self.invoke, thing, name)
 
     def receive(self, timeout_s: float | None = None) -> Message:
         """

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult, Message
     from greengrass_sdk.client.session import Session
+    from greengrass_sdk.client.shadows import AsyncShadow
 
 __all__ = ["AsyncClient"]
 
@@ -103,6 +104,12 @@ class AsyncClient:
         head = (Kind.INVOKE, call.flags, session.endpoint)
         body = (call.topic, call.context, call.payload)
         return call.accept(await _call(session, head, body, VERDICT_S))
+
+    def shadow(self, thing: str, name: str | None = None) -> AsyncShadow:
+        """Return a shadow of a thing, whose calls are coroutines; see `Client.shadow`."""
+        from greengrass_sdk.client.shadows import AsyncShadow
+
+        return AsyncShadow(self.invoke, thing, name)
 
     async def receive(self, timeout_s: float | None = None) -> Message:
         """Return the next message that a subscription brings here; see `Client.receive`."""

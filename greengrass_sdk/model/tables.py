@@ -392,7 +392,6 @@ _SHADOWS = Table(
     name="shadows",
     form="single",
     doc="The shadow service.",
-    unserved="the shadow service is not served yet: requests to it find no one",
     keys=(
         Key(
             "state_bytes",

@@ -7,7 +7,6 @@ from io import BytesIO
 
 from greengrass_sdk.client.v1 import (
     SECRETS_ARN,
-    SHADOW_ARN,
     GreengrassError,
     Work,
     split_function_arn,
@@ -123,7 +122,7 @@ def failed(error: GreengrassError, unserved: str = "") -> InvocationException:
 
 
 _kinds: dict[type, Any] = {}
-_UNSERVED = {SHADOW_ARN: "shadows", SECRETS_ARN: "secrets"}
+_UNSERVED = {SECRETS_ARN: "secrets"}
 
 
 def _checked_context(context: Any) -> str:

@@ -28,7 +28,7 @@ class FakeCore:
 @pytest.fixture
 def core(monkeypatch):
     fake = FakeCore()
-    for module in ("publish", "invoke", "status", "logs"):
+    for module in ("publish", "invoke", "shadow", "status", "logs"):
         monkeypatch.setattr(f"greengrass_sdk.cli.{module}.ask", fake.ask)
     return fake
 

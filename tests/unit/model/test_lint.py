@@ -39,7 +39,6 @@ class TestUnservedParts:
         [
             ('[cloud]\nurl = "mqtt://x"', "cloud", "stay on this core"),
             ("[devices.a]\n[devices.b]", "devices", "their rows are kept"),
-            ("[shadows]", "shadows", "find no one"),
             ("[streams]", "streams", "no port is opened"),
             ("[secrets.a]\n[secrets.b]", "secrets", "gets an error"),
         ],

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Shadows for programs: `Client.shadow(thing)` and `AsyncClient.shadow(thing)` return these.
+
+The shadow service is a function with a reserved ARN, as it was in V1; what is asked stands in the
+client context.
+"""
+
+from __future__ import annotations
+
+from greengrass_sdk.errors import (
+    InvalidInputError,
+    RemoteProtocolError,
+    ShadowError,
+    ShadowNotFoundError,
+    ShadowTooLargeError,
+    ShadowVersionConflictError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import EllipsisType
+    from typing import Any, TypeAlias
+
+    from greengrass_sdk.client.payloads import ClientContext, Payload
+    from greengrass_sdk.client.results import InvokeResult
+
+    Section: TypeAlias = Mapping[str, Any] | EllipsisType | None
+    Change: TypeAlias = Mapping[str, Any] | None
+
+__all__ = [
+    "AsyncShadow",
+    "Shadow",
+    "ShadowChange",
+    "ShadowDocument",
+    "read_answer",
+    "subject",
+]
+
+_ATTEMPTS = 10
+_ERRORS = {
+    404: ShadowNotFoundError,
+    409: ShadowVersionConflictError,
+    413: ShadowTooLargeError,
+}
+
+
+class ShadowDocument:
+    """
+    A shadow as it is: `desired`, `reported` and `delta`, each empty if there is none.
+
+    `metadata` tells when each value was set, `version` counts the updates, `timestamp` is when the
+    answer was made; `payload` is the answer as it came.
+    """
+
+    __slots__ = ("delta", "desired", "metadata", "payload", "reported", "timestamp", "version")
+
+    def __init__(self, payload: bytes, document: dict[str, Any]) -> None:
+        state = document.get("state") or {}
+        self.desired: dict[str, Any] = state.get("desired", {})
+        self.reported: dict[str, Any] = state.get("reported", {})
+        self.delta: dict[str, Any] = state.get("delta", {})
+        self.metadata: dict[str, Any] = document.get("metadata", {})
+        self.version: int = document.get("version", 0)
+        self.timestamp: int = document.get("timestamp", 0)
+        self.payload = payload
+
+    def __repr__(self) -> str:
+        """Show the version, not the content: payloads are never logged."""
+        return f"ShadowDocument(version={self.version}, payload=<{len(self.payload)} bytes>)"
+
+
+class ShadowChange:
+    """
+    What became of an update or a deletion: the `version` and `timestamp` of the shadow.
+
+    After a deletion `version` is the last one; the next update goes on from it. `payload` is the
+    answer as it came.
+    """
+
+    __slots__ = ("payload", "timestamp", "version")
+
+    def __init__(self, payload: bytes, document: dict[str, Any]) -> None:
+        self.version: int = document["version"]
+        self.timestamp: int = document["timestamp"]
+        self.payload = payload
+
+    def __repr__(self) -> str:
+        return f"ShadowChange(version={self.version}, timestamp={self.timestamp})"
+
+
+class _Requests:
+    """What both kinds of shadow ask, and how they read the answers."""
+
+    __slots__ = ("_invoke", "name", "thing")
+
+    def __init__(self, invoke: Callable[..., Any], thing: str, name: str | None) -> None:
+        for value, what in ((thing, "thing"), (name, "name")):
+            if value is None and what == "name":
+                continue
+            if not isinstance(value, str) or not value or "/" in value:
+                raise InvalidInputError(f"{what} of a shadow is {value!r}; it must be a name")
+        self._invoke = invoke
+        self.thing = thing
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(thing={self.thing!r}, name={self.name!r})"
+
+    def _arguments(
+        self, operation: str, payload: dict[str, Any] | None = None
+    ) -> tuple[Payload, ClientContext]:
+        custom = {"subject": subject(self.thing, self.name, operation)}
+        return b"" if payload is None else payload, {"custom": custom}
+
+    @staticmethod
+    def _update(
+        desired: Section, reported: Section, version: int | None, client_token: str | None
+    ) -> dict[str, Any]:
+        asked = (("desired", desired), ("reported", reported))
+        state = {section: values for section, values in asked if values is not ...}
+        request: dict[str, Any] = {"state": state}
+        if version is not None:
+            request["version"] = version
+        if client_token is not None:
+            request["clientToken"] = client_token
+        return request
+
+    def _read(self, result: InvokeResult) -> dict[str, Any]:
+        return read_answer(result.payload, self.thing, self.name)
+
+    def _changed(self, document: ShadowDocument, change: Change) -> dict[str, Any] | None:
+        if change is None:
+            return None
+        if not change.keys() <= {"desired", "reported"}:
+            raise InvalidInputError(
+                f"a change has the keys 'desired' and 'reported', not {sorted(change)}"
+            )
+        return {"state": dict(change), "version": document.version}
+
+
+def read_answer(payload: bytes, thing: str, name: str | None) -> dict[str, Any]:
+    """
+    Return the document that the shadow service answered with.
+
+    Raises:
+        ShadowError: It says that the request was refused.
+        RemoteProtocolError: It is none.
+    """
+    import json
+
+    try:
+        document = json.loads(payload)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise RemoteProtocolError("the shadow service answered with something else than JSON")
+    if "code" in document and "message" in document:
+        code, message = document["code"], document["message"]
+        of = repr(thing) if name is None else f"{name!r} of {thing!r}"
+        kind = _ERRORS.get(code, ShadowError)
+        text = f"shadow {of}: {message} ({code})"
+        raise kind(text, thing=thing, shadow=name, status=code)
+    return document
+
+
+def subject(thing: str, name: str | None, operation: str) -> str:
+    """Return the topic that names an operation on a shadow."""
+    inner = f"name/{name}/" if name and operation != "list" else ""
+    return f"$aws/things/{thing}/shadow/{inner}{operation}"
+
+
+def _absent() -> ShadowDocument:
+    return ShadowDocument(b"{}", {})
+
+
+class Shadow(_Requests):
+    """
+    One shadow of a thing, or its classic one if `name` is None; it holds no state.
+
+    Every call may raise what `Client.invoke` raises beside what it says itself.
+    """
+
+    __slots__ = ()
+
+    def get(self) -> ShadowDocument:
+        """
+        Return the shadow.
+
+        Raises:
+            ShadowNotFoundError: There is none.
+            ShadowError: The service refused.
+        """
+        result = self._ask("get")
+        return ShadowDocument(result.payload, self._read(result))
+
+    def update(
+        self,
+        *,
+        desired: Section = ...,
+        reported: Section = ...,
+        version: int | None = None,
+        client_token: str | None = None,
+    ) -> ShadowChange:
+        """
+        Merge values into the shadow, which is made if there is none.
+
+        Args:
+            desired: Keys to set; None as a value removes a key, None instead of a mapping all.
+            reported: The same.
+            version: Only if this is the shadow's version; 0: only if there is none.
+            client_token: Comes back in the messages that the update causes.
+
+        Raises:
+            ShadowVersionConflictError: The version is another one.
+            ShadowTooLargeError: The state would be larger than the group allows.
+            ShadowError: The service refused.
+        """
+        result = self._ask("update", self._update(desired, reported, version, client_token))
+        return ShadowChange(result.payload, self._read(result))
+
+    def modify(
+        self, change: Callable[[ShadowDocument], Change], *, attempts: int = _ATTEMPTS
+    ) -> ShadowChange | None:
+        """
+        Update the shadow from what it is, although others may update it at the same time.
+
+        Args:
+            change: Gets the shadow (empty, of version 0, if there is none) and returns what to
+                merge, {"desired": ..., "reported": ...}, or None to leave it. Called again when
+                the shadow has changed meanwhile.
+            attempts: How often it is tried.
+
+        Returns:
+            None if `change` returned None.
+
+        Raises:
+            ShadowVersionConflictError: Others were faster each time.
+            ShadowError: The service refused.
+        """
+        for left in reversed(range(attempts)):
+            try:
+                document = self.get()
+            except ShadowNotFoundError:
+                document = _absent()
+            request = self._changed(document, change(document))
+            if request is None:
+                return None
+            result = self._ask("update", request)
+            try:
+                return ShadowChange(result.payload, self._read(result))
+            except ShadowVersionConflictError:
+                if not left:
+                    raise
+        raise InvalidInputError(f"attempts is {attempts}; it must be at least 1")
+
+    def delete(self) -> ShadowChange:
+        """
+        Delete the shadow.
+
+        Raises:
+            ShadowNotFoundError: There is none.
+            ShadowError: The service refused.
+        """
+        result = self._ask("delete")
+        return ShadowChange(result.payload, self._read(result))
+
+    def list(self) -> list[str]:
+        """Return the names of the thing's named shadows."""
+        names: list[str] = self._read(self._ask("list"))["results"]
+        return names
+
+    def _ask(self, operation: str, payload: dict[str, Any] | None = None) -> InvokeResult:
+        from greengrass_sdk.model.arn import SHADOW_ARN
+
+        body, context = self._arguments(operation, payload)
+        result: InvokeResult = self._invoke(SHADOW_ARN, body, client_context=context)
+        return result
+
+
+class AsyncShadow(_Requests):
+    """`Shadow` for asyncio: the same calls as coroutines."""
+
+    __slots__ = ()
+
+    async def get(self) -> ShadowDocument:
+        """Return the shadow; see `Shadow.get`."""
+        result = await self._ask("get")
+        return ShadowDocument(result.payload, self._read(result))
+
+    async def update(
+        self,
+        *,
+        desired: Section = ...,
+        reported: Section = ...,
+        version: int | None = None,
+        client_token: str | None = None,
+    ) -> ShadowChange:
+        """Merge values into the shadow; see `Shadow.update`."""
+        request = self._update(desired, reported, version, client_token)
+        result = await self._ask("update", request)
+        return ShadowChange(result.payload, self._read(result))
+
+    async def modify(
+        self, change: Callable[[ShadowDocument], Change], *, attempts: int = _ATTEMPTS
+    ) -> ShadowChange | None:
+        """Update the shadow from what it is; see `Shadow.modify`."""
+        for left in reversed(range(attempts)):
+            try:
+                document = await self.get()
+            except ShadowNotFoundError:
+                document = _absent()
+            request = self._changed(document, change(document))
+            if request is None:
+                return None
+            result = await self._ask("update", request)
+            try:
+                return ShadowChange(result.payload, self._read(result))
+            except ShadowVersionConflictError:
+                if not left:
+                    raise
+        raise InvalidInputError(f"attempts is {attempts}; it must be at least 1")
+
+    async def delete(self) -> ShadowChange:
+        """Delete the shadow; see `Shadow.delete`."""
+        result = await self._ask("delete")
+        return ShadowChange(result.payload, self._read(result))
+
+    async def list(self) -> list[str]:
+        """Return the names of the thing's named shadows."""
+        names: list[str] = self._read(await self._ask("list"))["results"]
+        return names
+
+    async def _ask(self, operation: str, payload: dict[str, Any] | None = None) -> InvokeResult:
+        from greengrass_sdk.model.arn import SHADOW_ARN
+
+        body, context = self._arguments(operation, payload)
+        pending: Awaitable[InvokeResult] = self._invoke(SHADOW_ARN, body, client_context=context)
+        return await pending
