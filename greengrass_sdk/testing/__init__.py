@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Test doubles: a whole core in the process of the test, with virtual time.
+
+* `plugin`: the pytest fixture `greengrass`. `greengrass`: what it gives, on any world.
+* `fakecore`: that on simulated workers; start here. `function`, `cloud`: its parts that tests
+  hold. `records`, `explain`: what tests ask for, and the texts of failures.
+* `declarations`: the group that a test builds up. `engine`: router machine, time and order.
+  `functions`, `worker`: who runs, and the runtime's own code that does. `channel`: frames.
+* `scheduler`, `clock`, `threads`: lock-step and virtual time. `world`, `modules`: what a worker
+  sees of the process. `identity`: which function calls.
+
+Names are imported when they are first used: the plugin costs nothing where no test wants it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from greengrass_sdk.testing.cloud import FakeCloud
+    from greengrass_sdk.testing.failures import SimulationError, UnreadErrors
+    from greengrass_sdk.testing.fakecore import FakeCore
+    from greengrass_sdk.testing.function import FakeFunction
+    from greengrass_sdk.testing.greengrass import Greengrass, GreengrassCloud, GreengrassFunction
+    from greengrass_sdk.testing.records import (
+        Delivery,
+        FunctionFailure,
+        LogRecord,
+        Message,
+        Messages,
+    )
+
+__all__ = [
+    "Delivery",
+    "FakeCloud",
+    "FakeCore",
+    "FakeFunction",
+    "FunctionFailure",
+    "Greengrass",
+    "GreengrassCloud",
+    "GreengrassFunction",
+    "LogRecord",
+    "Message",
+    "Messages",
+    "SimulationError",
+    "UnreadErrors",
+]
+
+_HOMES = {
+    "FakeCloud": "cloud",
+    "FakeCore": "fakecore",
+    "FakeFunction": "function",
+    "Greengrass": "greengrass",
+    "GreengrassCloud": "greengrass",
+    "GreengrassFunction": "greengrass",
+    "SimulationError": "failures",
+    "UnreadErrors": "failures",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    home = import_module(f"{__name__}.{_HOMES.get(name, 'records')}")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

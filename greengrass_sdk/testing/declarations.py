@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The group that a test builds up, piece by piece, before and while it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from greengrass_sdk.errors import InvalidInputError
+from greengrass_sdk.model.arn import parse_lambda_arn
+from greengrass_sdk.model.directory import Directory
+from greengrass_sdk.model.group import (
+    Device,
+    Group,
+    Limits,
+    LocalClient,
+    Subscription,
+    load_group,
+)
+from greengrass_sdk.model.tables import RESERVED_NAMES
+from greengrass_sdk.testing.functions import Member
+from greengrass_sdk.testing.modules import find_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from greengrass_sdk.model.function import Function
+
+__all__ = ["Declarations", "code_of", "handler_name"]
+
+_INLINE = "test.handler"
+
+
+class Declarations:
+    """
+    What exists: functions, devices, clients, rows.
+
+    Args:
+        settings: Those of a Group: `name`, `core`, `region`, `account`, `strict`, `limits`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = Group(**{"name": "test", "core": "test-core", **settings})
+        self.members: dict[str, Member] = {}
+        self.changed = True
+        self.fresh: list[Member] = []
+        """Functions that were declared since `take`."""
+        self._devices: dict[str, Device] = {}
+        self._clients: dict[str, LocalClient] = {}
+        self._rows: dict[str, Subscription] = {}
+        self._directory: Directory | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of the core."""
+        return self._settings.limits
+
+    @property
+    def strict(self) -> bool:
+        """Whether a publish that no row matches is refused."""
+        return self._settings.strict
+
+    def add_function(self, model: Function, handler: Callable[[Any, Any], Any] | None) -> Member:
+        """Declare a function."""
+        self._check_name(model.name)
+        member = self.members[model.name] = Member(model, handler)
+        self.fresh.append(member)
+        self._change()
+        return member
+
+    def add_device(self, name: str) -> None:
+        """Declare a device."""
+        self._check_name(name)
+        self._devices[name] = Device(name=name)
+        self._change()
+
+    def add_row(self, source: str, subject: str, target: str, id: str | None) -> None:
+        """Declare a row; source and target are names or addresses."""
+        number = f"row-{len(self._rows) + 1}"
+        self._take_row(
+            Subscription(id or number, self.address(source), subject, self.address(target))
+        )
+
+    def load(self, path: Path, *, started: bool) -> None:
+        """Take a whole group file in; its settings count where it is the first thing."""
+        group = load_group(path)
+        if not (self.members or self._devices or self._rows or started):
+            self._settings = evolve(group, functions={}, devices={}, clients={}, subscriptions=[])
+        elif (group.limits, group.strict) != (self.limits, self.strict):
+            raise InvalidInputError(
+                f"{path} has other limits than what was declared before; load it first"
+            )
+        for function in group.functions.values():
+            self.add_function(evolve(function, arn=""), None)
+        for device in group.devices.values():
+            self._check_name(device.name)
+            self._devices[device.name] = device
+        for client in group.clients.values():
+            self._check_name(client.name)
+            self._clients[client.name] = client
+        self._change()
+        for row in group.subscriptions:
+            source, target = (group.name_of(end) for end in (row.source, row.target))
+            self._take_row(evolve(row, source=self.address(source), target=self.address(target)))
+
+    def _take_row(self, row: Subscription) -> None:
+        if row.id in self._rows:
+            raise InvalidInputError(f"there is a subscription {row.id!r} already")
+        self._rows[row.id] = row
+        self.changed = True
+
+    def address(self, name_or_arn: str) -> str:
+        """Return the address of a name or ARN; see `Group.address`."""
+        if self._directory is None:
+            self._directory = Directory.of(
+                self._settings.region,
+                self._settings.account,
+                functions={name: m.model.version for name, m in self.members.items()},
+                devices=self._devices,
+                clients=self._clients,
+            )
+        return self._directory.address(name_or_arn)
+
+    def member(self, name_or_arn: str) -> Member:
+        """
+        Return a function by its name or ARN.
+
+        Raises:
+            InvalidInputError: There is none; the message says what is nearest.
+        """
+        found = self.members.get(name_or_arn)
+        if found is None and name_or_arn.startswith("arn:"):
+            found = self.members.get(parse_lambda_arn(name_or_arn).name)
+        if found is None:
+            self.address(name_or_arn)  # which says what is nearest
+            raise InvalidInputError(f"{name_or_arn!r} is no function")
+        return found
+
+    def take(self) -> tuple[Group, list[Member]]:
+        """Return the group as it is now, and the functions that are new."""
+        fresh, self.fresh = self.fresh, []
+        self.changed = False
+        group = evolve(
+            self._settings,
+            functions={name: member.model for name, member in self.members.items()},
+            devices=dict(self._devices),
+            clients=dict(self._clients),
+            subscriptions=list(self._rows.values()),
+        )
+        return group, fresh
+
+    def _check_name(self, name: str) -> None:
+        if name in RESERVED_NAMES:
+            raise InvalidInputError(f"the name {name!r} is reserved for rows; choose another")
+        if name in self.members or name in self._devices or name in self._clients:
+            raise InvalidInputError(
+                f"the name {name!r} is taken; names are unique over functions, devices and clients"
+            )
+
+    def _change(self) -> None:
+        self._directory = None
+        self.changed = True
+
+
+def handler_name(handler: Callable[[Any, Any], Any]) -> str:
+    """Return a handler string for a callable, for texts."""
+    module = getattr(handler, "__module__", None)
+    name = getattr(handler, "__name__", "")
+    if not isinstance(module, str) or not isinstance(name, str) or not name.isidentifier():
+        return _INLINE
+    return f"{module}.{name}"
+
+
+def code_of(handler: str, code: str | Path | None, beside: str | None) -> Path:
+    """
+    Return the code folder of a function that is imported.
+
+    Args:
+        code: As the test gave it; relative to the working directory, or to the test's file.
+        beside: The file of the test.
+    """
+    here = None if beside is None else Path(beside).parent
+    if code is None:
+        module = handler.rpartition(".")[0]
+        found = find_code(module)
+        top = module.replace("/", ".").partition(".")[0]
+        if found is None and here is not None and (here / f"{top}.py").is_file():
+            found = here
+        return found or Path.cwd()
+    folder = Path(code)
+    if folder.is_absolute() or here is None or folder.exists():
+        return folder.absolute()
+    return (here / folder).absolute() if (here / folder).exists() else folder.absolute()

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the fixture `greengrass` gives a test, on whatever world the test runs.
+
+A world (the double, or a real core) implements the abstract methods; what can be said in terms of
+them is said here once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from greengrass_sdk.model.topic import check_filter, matches
+from greengrass_sdk.testing import explain
+from greengrass_sdk.testing.failures import UnreadErrors
+from greengrass_sdk.testing.records import Messages
+
+if TYPE_CHECKING:
+    import os
+    import signal
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Literal, Self
+
+    from greengrass_sdk.client.payloads import ClientContext, Payload
+    from greengrass_sdk.client.results import InvokeResult
+    from greengrass_sdk.testing.records import FunctionFailure, LogRecord, Message
+
+    Handler: TypeAlias = Callable[[Any, Any], Any]
+    Named: TypeAlias = "str | GreengrassFunction"
+
+__all__ = ["Greengrass", "GreengrassCloud", "GreengrassFunction", "name_of"]
+
+
+class GreengrassFunction(ABC):
+    """A function of the group, as a test holds it; `name` is its name in the group."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    @abstractmethod
+    def arn(self) -> str:
+        """Its ARN, with its version."""
+
+    @property
+    @abstractmethod
+    def logs(self) -> list[LogRecord]:
+        """What it has logged and printed so far."""
+
+    @property
+    @abstractmethod
+    def workers(self) -> int:
+        """How many workers it has now."""
+
+    @abstractmethod
+    def crash(self, signal_number: int | signal.Signals = ...) -> None:
+        """Let the run that is under way, or else the next one, end by a signal."""
+
+    @abstractmethod
+    def exit(self, code: int = 1) -> None:
+        """Let the run that is under way, or else the next one, end the process with a code."""
+
+    @abstractmethod
+    def timeout(self) -> None:
+        """Let the next run take longer than the function's timeout."""
+
+    @abstractmethod
+    def out_of_memory(self) -> None:
+        """Let the run that is under way, or else the next one, exceed the memory limit."""
+
+    @abstractmethod
+    def queue_full(self, full: bool = True) -> None:  # noqa: FBT001, FBT002 - reads well: fn.queue_full(False)
+        """Let its queue be full from now on, or what it was."""
+
+
+class GreengrassCloud(ABC):
+    """The link to the cloud, as a test holds it."""
+
+    @property
+    @abstractmethod
+    def received(self) -> Messages:
+        """What has arrived in the cloud, in the order of arrival."""
+
+    @abstractmethod
+    def down(self) -> None:
+        """Cut the link: messages wait, in both directions."""
+
+    @abstractmethod
+    def up(self) -> None:
+        """Restore the link; what waits is delivered."""
+
+    @abstractmethod
+    def latency(self, seconds: float) -> None:
+        """Let messages be under way for so long, in both directions."""
+
+    @abstractmethod
+    def drop(self, rate: float, *, seed: int = 0) -> None:
+        """Lose this share of the messages, 0 to 1; the same seed loses the same ones."""
+
+
+class Greengrass(ABC):
+    """A core with a group that the test builds up."""
+
+    def __init__(self) -> None:
+        self._failures: list[FunctionFailure] = []
+        self._read = 0
+
+    # What exists.
+
+    @abstractmethod
+    def add_function(
+        self,
+        name: str,
+        handler: Handler | str,
+        *,
+        code: str | os.PathLike[str] | None = None,
+        pinned: bool = False,
+        encoding: Literal["json", "binary"] = "json",
+        version: str = "1",
+        timeout_s: float = 3.0,
+        memory_kib: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        max_workers: int = 25,
+        idle_s: float = 60.0,
+        queue_items: int = 1024,
+        queue_bytes: int = 67_108_864,
+        sdk: Literal["ours", "bundled"] = "ours",
+    ) -> GreengrassFunction:
+        """
+        Add a function to the group and return it.
+
+        Args:
+            handler: A callable, taken as it is; or `module.function`, imported afresh for each
+                worker, as a core does.
+            code: The folder of `module.function`: absolute, or relative to the working directory or
+                to the test's file. By default, where the module is found.
+
+        The others are the keys of `[functions.NAME]` in a group file.
+
+        Raises:
+            InvalidInputError: The name is taken, or a value is not allowed.
+        """
+
+    @abstractmethod
+    def add_device(self, name: str) -> None:
+        """Add a device, which may be the source of messages and the target of rows."""
+
+    @abstractmethod
+    def subscribe(
+        self, source: Named, subject: str, target: Named, *, id: str | None = None
+    ) -> None:
+        """
+        Add a row: messages of `source` whose topic matches `subject` go to `target`.
+
+        Args:
+            source: A function, a device, or `cloud`; so is the target.
+
+        Raises:
+            InvalidInputError: The group has no such source or target, or the subject is wrong.
+        """
+
+    @abstractmethod
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """
+        Add everything that a group file declares.
+
+        Args:
+            path: The file or its folder: absolute, or relative to the working directory or to the
+                test's file.
+
+        Raises:
+            ConfigError: The file is wrong; `problems` lists everything.
+        """
+
+    # Driving.
+
+    @abstractmethod
+    def deliver(self, topic: str, payload: Payload = b"", *, source: str = "cloud") -> Message:
+        """
+        Publish as the cloud or a device; everything it causes has happened on return.
+
+        Errors of functions go to `errors`.
+
+        Raises:
+            InvalidInputError: The topic or payload cannot be published, or not by this source.
+            LimitExceededError: The payload is too large.
+            NoSubscriptionError: The group is strict, and no row matches.
+        """
+
+    @abstractmethod
+    def invoke(
+        self,
+        function: Named,
+        payload: Payload = b"",
+        *,
+        qualifier: str | None = None,
+        client_context: ClientContext = None,
+    ) -> InvokeResult:
+        """
+        Invoke a function and return its result; everything it causes has happened on return.
+
+        Raises:
+            FunctionHandledError: The handler raised; on the double, `__cause__` is what it raised.
+            FunctionTimeoutError: It ran longer than its timeout.
+            FunctionUnhandledError: Its process ended, or it could not be imported.
+            FunctionNotFoundError: There is no such function, or not in that version.
+            QueueFullError: Too many invocations wait for it.
+        """
+
+    @abstractmethod
+    def invoke_async(
+        self,
+        function: Named,
+        payload: Payload = b"",
+        *,
+        qualifier: str | None = None,
+        client_context: ClientContext = None,
+    ) -> str:
+        """Invoke a function as an event and return the request id; its errors go to `errors`."""
+
+    @abstractmethod
+    def advance(
+        self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0
+    ) -> None:
+        """Let so much time pass, and everything happen that is due until then."""
+
+    @abstractmethod
+    def acting_as(self, function: Named) -> AbstractContextManager[None]:
+        """
+        Let calls of the SDK in a `with` block be those of a function.
+
+        What they cause has happened at the end of the block.
+        """
+
+    # Asking.
+
+    @property
+    @abstractmethod
+    def cloud(self) -> GreengrassCloud:
+        """The link to the cloud."""
+
+    @property
+    @abstractmethod
+    def messages(self) -> Messages:
+        """Every message so far, whoever published it."""
+
+    @abstractmethod
+    def logs(self, function: Named) -> list[LogRecord]:
+        """Return what a function has logged and printed so far."""
+
+    @property
+    @abstractmethod
+    def function_names(self) -> list[str]:
+        """The functions of the group."""
+
+    def published(self, topic_filter: str | None = None) -> Messages:
+        """
+        Return the valid messages that functions have published, whether anybody got them or not.
+
+        Args:
+            topic_filter: With `+` and `#` as in rows; None is every topic.
+        """
+        if topic_filter is not None:
+            check_filter(topic_filter)
+        everything = self.messages
+        names = set(self.function_names)
+        found = [
+            message
+            for message in everything
+            if message.source in names
+            and (topic_filter is None or matches(topic_filter, message.subject))
+        ]
+        wanted = "any topic" if topic_filter is None else topic_filter
+        return Messages(found, lambda: explain.missing(wanted, everything, len(self._failures)))
+
+    @property
+    def errors(self) -> list[FunctionFailure]:
+        """
+        Errors in functions that no caller was told: under `deliver`, in events, timers, imports.
+
+        A test that does not look at them fails at its end.
+        """
+        self._settle()
+        self._read = len(self._failures)
+        return list(self._failures)
+
+    @property
+    def unread_errors(self) -> list[FunctionFailure]:
+        """Those that `errors` has not told yet."""
+        return self._failures[self._read :]
+
+    def check_errors(self) -> None:
+        """
+        Fail if there are unread errors; the fixture calls it at the end of a test.
+
+        Raises:
+            UnreadErrors: There are some; it has their tracebacks.
+        """
+        unread = self.unread_errors
+        self._read = len(self._failures)
+        if unread:
+            raise UnreadErrors(unread)
+
+    def describe(self) -> str:
+        """Return what has happened so far: messages, logs, errors."""
+        logs = {name: self.logs(name) for name in self.function_names}
+        return explain.everything(self.messages, logs, self._failures)
+
+    @abstractmethod
+    def _settle(self) -> None:
+        """Let everything happen that was caused."""
+
+    # The end.
+
+    @abstractmethod
+    def shut_down(self) -> None:
+        """End everything; may be called twice."""
+
+    def close(self) -> None:
+        """
+        End everything, and fail if there are unread errors: `self.addCleanup(core.close)`.
+
+        Raises:
+            UnreadErrors: There are some.
+        """
+        self.shut_down()
+        self.check_errors()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shut_down()
+        if error is None:
+            self.check_errors()
+
+
+def name_of(function: Named) -> str:
+    """Return what a test calls a function, device or the cloud."""
+    return function if isinstance(function, str) else function.name

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The group that a test builds up."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from greengrass_sdk import ConfigError, InvalidInputError
+from greengrass_sdk.model.function import Function
+from greengrass_sdk.testing.declarations import Declarations, code_of, handler_name
+
+GROUP = """
+schema = 1
+[group]
+name = "loaded"
+core = "loaded-core"
+strict = true
+[devices.sensor]
+[[subscriptions]]
+id = "row"
+source = "sensor"
+subject = "t"
+target = "cloud"
+"""
+
+
+@pytest.fixture
+def declared():
+    declared = Declarations(name="mine")
+    declared.add_function(Function(name="f", code=Path("/"), handler="a.b"), None)
+    return declared
+
+
+def handler(_event, _context):
+    pass
+
+
+def test_it_becomes_a_group(declared):
+    declared.add_device("sensor")
+    declared.add_row("f", "t", "sensor", None)
+    declared.add_row("arn:aws:lambda:us-east-1:000000000000:function:f", "t", "cloud", "own")
+    group, fresh = declared.take()
+    assert (["f"], ["sensor"]) == (list(group.functions), list(group.devices))
+    assert ["row-1", "own"] == [row.id for row in group.subscriptions]
+    assert ["f"] == [member.name for member in fresh]
+    assert not declared.changed
+    declared.add_device("other")
+    assert declared.changed
+    assert [] == declared.take()[1]
+
+
+def test_names_and_ids_are_unique(declared):
+    for name in ("f", "cloud"):
+        with pytest.raises(InvalidInputError, match=f"the name '{name}' is"):
+            declared.add_device(name)
+    declared.add_row("f", "t", "cloud", "row")
+    with pytest.raises(InvalidInputError, match="'row' already"):
+        declared.add_row("f", "t", "cloud", "row")
+
+
+def test_a_function_is_found_by_name_and_arn(declared):
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:f:1"
+    assert declared.member("f") is declared.member(arn)
+    with pytest.raises(InvalidInputError, match="did you mean"):
+        declared.member("ff")
+    with pytest.raises(InvalidInputError, match="'cloud' is no function"):
+        declared.member("cloud")
+
+
+def test_a_group_file_that_is_loaded_first_brings_its_settings(tmp_path):
+    (tmp_path / "group.toml").write_text(GROUP)
+    declared = Declarations()
+    declared.load(tmp_path, started=False)
+    assert declared.strict
+    assert "loaded" == declared.take()[0].name
+
+
+def test_a_group_file_with_other_limits_must_come_first(declared, tmp_path):
+    (tmp_path / "group.toml").write_text(GROUP)
+    with pytest.raises(InvalidInputError, match="load it first"):
+        declared.load(tmp_path, started=False)
+    (tmp_path / "group.toml").write_text(GROUP.replace("true", "false"))
+    declared.load(tmp_path, started=True)
+    assert "mine" == declared.take()[0].name
+    with pytest.raises(ConfigError):
+        declared.load(tmp_path / "none", started=True)
+
+
+def test_a_callable_has_a_name_where_it_can():
+    assert handler_name(handler).endswith(".handler")
+    assert "test.handler" == handler_name(lambda _e, _c: None)
+    assert "test.handler" == handler_name(partial(handler))
+
+
+def test_the_code_folder_is_given_found_or_beside_the_test(tmp_path, monkeypatch):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "near.py").touch()
+    (tmp_path / "code").mkdir()
+    test = str(tmp_path / "tests" / "test_x.py")
+    monkeypatch.chdir(tmp_path)
+    assert tmp_path / "code" == code_of("app.f", Path("code"), test)
+    assert tmp_path / "tests" == code_of("near.f", None, test)
+    assert Path("/x") == code_of("app.f", Path("/x"), test)
+    monkeypatch.chdir("/")
+    assert tmp_path / "tests" == code_of("app.f", Path("../tests"), test).resolve()
+    assert Path("/nowhere") == code_of("app.f", Path("nowhere"), test)
+    assert Path("/") == code_of("app_that_is_not.f", None, None)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fixture, in a pytest of its own."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[3]
+HEAD = """
+import greengrasssdk
+client = greengrasssdk.client("iot-data")
+def handler(event, context):
+    print("hello")
+    client.publish(topic="out", payload=event["text"])
+def prepare(greengrass):
+    greengrass.add_function("echo", handler)
+    greengrass.subscribe("cloud", "in", "echo")
+"""
+
+
+@pytest.fixture
+def run(pytester):
+    def run(body: str, *options: str):
+        pytester.makepyfile(HEAD + body)
+        plugins = ("-p", "no:randomly", "-p", "greengrass_sdk.testing.plugin")
+        return pytester.runpytest_subprocess(*plugins, *options)
+
+    return run
+
+
+def test_the_plugin_is_declared_for_pytest():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"greengrass_sdk": "greengrass_sdk.testing.plugin"} == (
+        project["entry-points"]["pytest11"]
+    )
+
+
+def test_a_test_needs_no_configuration(run):
+    result = run("""
+def test_x(greengrass):
+    prepare(greengrass)
+    greengrass.deliver("in", {"text": "hi"})
+    assert greengrass.published("out").one().payload == b"hi"
+""")
+    result.assert_outcomes(passed=1)
+
+
+def test_a_test_with_unread_errors_fails_with_their_tracebacks(run):
+    result = run("""
+def test_x(greengrass):
+    prepare(greengrass)
+    greengrass.deliver("in", {})
+def test_y(greengrass):
+    prepare(greengrass)
+    greengrass.deliver("in", {})
+    assert "KeyError: 'text'" == greengrass.errors[0].last_line
+""")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*UnreadErrors: an error in functions*", "*KeyError: 'text'*"])
+
+
+def test_a_test_that_fails_shows_what_happened_in_the_core(run):
+    result = run("""
+def test_x(greengrass):
+    prepare(greengrass)
+    greengrass.deliver("in", {"text": "hi"})
+    assert greengrass.published("uot")
+""")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*no function has published on 'uot'; the nearest topic is 'out'*",
+            "*- greengrass -*",
+            "messages:",
+            '  cloud: in {"text": "hi"}: delivered to echo',
+            "  echo: out hi: dropped: no subscription matches; nearest is*",
+            "log of echo:",
+            "*hello",
+        ]
+    )
+
+
+def test_it_works_under_xdist(run):
+    body = """
+import pytest
+@pytest.mark.parametrize("n", range(8))
+def test_x(greengrass, n):
+    prepare(greengrass)
+    greengrass.deliver("in", {"text": str(n)})
+    assert [str(n).encode()] == greengrass.published("out").payloads
+"""
+    run(body, "-n", "2").assert_outcomes(passed=8)
+
+
+def test_it_works_with_unittest_alone(run):
+    result = run("""
+import unittest
+from greengrass_sdk.testing import FakeCore
+class EchoTest(unittest.TestCase):
+    def setUp(self):
+        self.core = FakeCore()
+        self.addCleanup(self.core.close)
+        prepare(self.core)
+    def test_x(self):
+        self.core.deliver("in", {"text": "hi"})
+        self.assertEqual([b"hi"], self.core.published("out").payloads)
+    def test_y(self):
+        self.core.deliver("in", {})
+""")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*UnreadErrors*"])
