@@ -207,7 +207,13 @@ class Core:
             "boot": boot,
             "epoch": time.time() - loop.time(),
         }
-        driver = RouterDriver(Router(**options), loop)
+        if _native.impl == "c":
+            from greengrass_sdk._native._plane import Plane
+
+            plane = Plane(**options)
+            driver = RouterDriver(plane, loop, rings=plane, ring_bytes=limits.ring_bytes)
+        else:
+            driver = RouterDriver(Router(**options), loop)
         machine = driver.machine
         self._running.callback(driver.close)
         table.install(machine)
@@ -272,13 +278,13 @@ class Core:
             limits.topic_payload_bytes,
             status.report,
             self.request_stop,
+            shadows,
         )
         self._running.callback(tools.close)
         listener = Listener(
             loop,
             router,
             tools,
-            shadows,
             tokens.clients(self.group, self.layout, table.numbers),
             {
                 "version": control.VERSION,

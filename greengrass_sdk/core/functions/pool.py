@@ -218,7 +218,7 @@ class Pool:
             return  # nobody waits any more
         try:
             worker = self._connect(function, zygote)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self._not_started(function, f"no channel for a new worker: {error}")
             return
         # Behind the spawn request: somebody waits for the worker.
@@ -233,7 +233,7 @@ class Pool:
         )
         try:
             number, more = self.router.connect_worker(channels.channel, worker, ring=zygote.rings)
-        except OSError:
+        except (OSError, MemoryError):
             channels.close()
             raise
         channels.add(more)

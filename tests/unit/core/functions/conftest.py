@@ -4,9 +4,11 @@
 import asyncio
 import json
 import textwrap
+from typing import Any
 
 import pytest
 
+from greengrass_sdk import _native
 from greengrass_sdk._native._py.router import events
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk.core.functions.fleet import Fleet
@@ -19,6 +21,21 @@ from greengrass_sdk.core.telemetry.logs import Logs
 from greengrass_sdk.model.group import parse_group
 
 HEAD = 'schema = 1\n[group]\nname = "g"\ncore = "c"\n'
+
+
+def driver(loop):
+    """Return the driver of the machine that a core would have: with rings where there are any."""
+    bounds: Any = {
+        "work_items": 100,
+        "topic_payload_bytes": 100_000,
+        "invoke_payload_bytes": 1_000_000,
+    }
+    if _native.impl == "python":
+        return RouterDriver(Router(**bounds), loop)
+    from greengrass_sdk._native._plane import Plane
+
+    plane = Plane(**bounds)
+    return RouterDriver(plane, loop, rings=plane)
 
 
 class Bench:
@@ -34,10 +51,8 @@ class Bench:
         self.finished: list[events.Finished] = []
         self.logs = Logs(self.layout, on_record=lambda *record: self.records.append(record))
         self.table = Table(self.group)
-        self.machine = Router(
-            work_items=100, topic_payload_bytes=100_000, invoke_payload_bytes=1_000_000
-        )
-        self.driver = RouterDriver(self.machine, self.loop)
+        self.driver = driver(self.loop)
+        self.machine = self.driver.machine
         self.table.install(self.machine)
         self.driver.serve(self.table.numbers[TOOL], lambda _: None)
         self.pool = Pool(self.loop, self.driver, self, backoff)
@@ -60,6 +75,7 @@ class Bench:
 
     def start(self):
         self.pool.add(self.fleet.prepare(self.table.numbers, as_current_user=True))
+        self.driver.start()
         self.pool.start_pinned()
 
     async def invoke(self, name, event=None, *, only_event=False):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from greengrass_sdk import _native
 from greengrass_sdk._native import Flag
 from greengrass_sdk.core.functions.pool import Backoff
 from greengrass_sdk.core.functions.worker import Channels
@@ -56,6 +57,48 @@ def test_a_pinned_function_starts_by_itself_and_keeps_its_state(run):
         assert [("f", "starting", None), ("f", "running", None)] == bench.states
 
     run(play, code=CODE, group=PINNED)
+
+
+def on_rings(bench, name):
+    """Return whether the one worker of a function is on shared memory."""
+    [peer] = bench.managed(name).workers
+    return _native.impl == "c" and bench.machine.is_connected(peer)
+
+
+def test_a_worker_is_on_rings_where_core_and_interpreter_have_the_extension(run):
+    async def play(bench):
+        bench.start()
+        await bench.invoke("f")
+        assert (_native.impl == "c") == on_rings(bench, "f")
+
+    run(play, code=CODE, group=PINNED)
+
+
+def test_a_worker_without_the_extension_is_on_a_stream(run, monkeypatch):
+    monkeypatch.setenv("GREENGRASS_SDK_NATIVE", "python")  # the zygote's: the core has chosen
+
+    async def play(bench):
+        bench.start()
+        assert 1 == (await bench.invoke("f"))[1][1]
+        assert not on_rings(bench, "f")
+
+    run(play, code=CODE, group=PINNED)
+
+
+def test_a_function_whose_zygote_does_not_start_says_so_and_tries_again(run):
+    async def play(bench):
+        bench.start()
+        managed = bench.managed("f")
+        assert "starting" == managed.state
+        await bench.until(lambda: managed.state == "waiting")
+        assert "/bin/false cannot run functions" in managed.last_error
+        flags, document = await bench.invoke("d")
+        assert Flag.UNHANDLED == flags
+        assert "/bin/false cannot run functions" in document["errorMessage"]
+
+    python = 'python = "/bin/false"\n'
+    demand = DEMAND.replace("functions.f", "functions.d") + python
+    run(play, code=CODE, group=PINNED + python + demand, backoff=Backoff(first_s=60))
 
 
 def test_an_on_demand_function_starts_with_work_and_its_idle_worker_is_used_again(run):
