@@ -284,7 +284,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct gg_router_options options = {.work_items = 20,
                                         .topic_payload_bytes = 1200,
                                         .invoke_payload_bytes = 1000};
-    struct gg_memory memory = {gg_purse_resize, NULL};
+    struct gg_memory memory = {.resize = gg_purse_resize};
     struct gg_router_counts counts;
 
     require(play != NULL);

@@ -46,6 +46,15 @@ int gg_plane_open(struct gg_plane *plane)
     return GG_ESYSTEM;
 }
 
+/* The router dropped the last reference to a payload. */
+static void release(void *owner, int handle)
+{
+    struct gg_plane *plane = owner;
+
+    plane->handles--;
+    (void)close(handle);
+}
+
 int gg_plane_new(const struct gg_plane_options *options,
                  struct gg_plane **plane)
 {
@@ -53,18 +62,22 @@ int gg_plane_new(const struct gg_plane_options *options,
                                   ? gg_memory_default()
                                   : *options->router.memory;
     struct gg_plane *made = gg_memory_take(&memory, sizeof *made);
+    struct gg_router_options router = options->router;
     int status;
 
     if (made == NULL)
         return GG_ENOMEM;
     memset(made, 0, sizeof *made);
+    memory.release = release;
+    memory.owner = made;
     made->memory = memory;
+    router.memory = &made->memory;
     made->inbox_limit = options->inbox_bytes;
     made->unread_limit = options->unread_bytes;
     made->epoll = -1;
     made->command = -1;
     made->news = -1;
-    status = gg_router_new(&options->router, &made->router);
+    status = gg_router_new(&router, &made->router);
     if (status != GG_OK) {
         gg_memory_free(&memory, made);
         return status;
@@ -251,6 +264,26 @@ void gg_plane_turn(struct gg_plane *plane)
 
 /* --- what the owner takes --- */
 
+/* Fetch a part of a record that lies elsewhere. What cannot be read is zero:
+ * only a broken machine cannot read a sealed memfd that was checked. */
+static void fetch(uint8_t *to, struct gg_blob *blob, struct gg_bytes part)
+{
+    const struct gg_blob *elsewhere = gg_blob_elsewhere(blob);
+
+    if (part.at == NULL && elsewhere != NULL &&
+        gg_bulk_read(elsewhere->handle, (uint32_t)part.size, to) != GG_OK)
+        memset(to, 0, part.size);
+}
+
+static void write_record(uint8_t *at, const struct gg_output *output)
+{
+    uint8_t *end = at + gg_record_size(output) - output->document.size;
+
+    gg_record_write(at, output);
+    fetch(end, output->other, output->document);
+    fetch(end - output->payload.size, output->blob, output->payload);
+}
+
 static void write_inbox(struct gg_plane *plane, uint8_t *buffer, size_t size,
                         struct gg_taken *taken)
 {
@@ -261,7 +294,7 @@ static void write_inbox(struct gg_plane *plane, uint8_t *buffer, size_t size,
 
         if (needed > size - taken->used)
             return;
-        gg_record_write(buffer + taken->used, first);
+        write_record(buffer + taken->used, first);
         taken->used += needed;
         plane->inbox_bytes -= needed;
         if (first->type == GG_CONTROL_FRAME) {

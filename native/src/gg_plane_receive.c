@@ -30,7 +30,8 @@ static int take_control(struct gg_plane *plane, struct gg_link *link,
 
     if (!is_heard(plane, link))
         return GG_OK;
-    blob = gg_blob_of(&plane->memory, view->topic, view->context, view->payload);
+    blob = gg_blob_of(&plane->memory, view->topic, view->context, view->payload,
+                      NULL);
     output = blob == NULL ? NULL : gg_plane_add(plane, GG_CONTROL_FRAME);
     if (output == NULL) {
         gg_blob_drop(&plane->memory, blob);
@@ -212,35 +213,72 @@ static int take_view(struct gg_plane *plane, struct gg_link *link,
     return gg_router_take(plane->router, link->number, view, now);
 }
 
-static int take_bulk(struct gg_plane *plane, struct gg_link *link,
-                     struct gg_view *view, const struct gg_port_view *frame,
-                     double now)
+/* Give the router the descriptor instead of the payload. */
+static int take_descriptor(struct gg_plane *plane, struct gg_link *link,
+                           struct gg_view *view, int fd, double now)
 {
-    int fd = descriptor_of(plane, link, frame->bulk_number);
-    uint8_t *bytes;
-    int status = GG_EBULK;
+    int status;
 
-    if (link->over)
-        return GG_OK;
-    bytes = gg_memory_take(&plane->memory, frame->bulk_size);
+    view->content = gg_blob_held(&plane->memory, fd, view->payload.size);
+    if (view->content == NULL)
+        return GG_ENOMEM;
+    plane->handles++;
+    status = take_view(plane, link, view, now);
+    if (status != GG_ENOMEM) {
+        link->bulk_used++;
+    } else { /* nobody else has it */
+        view->content->handle = GG_NO_HANDLE;
+        plane->handles--;
+    }
+    gg_blob_drop(&plane->memory, view->content);
+    return status;
+}
+
+static int take_content(struct gg_plane *plane, struct gg_link *link,
+                        struct gg_view *view, int fd, double now)
+{
+    uint32_t size = (uint32_t)view->payload.size;
+    uint8_t *bytes = gg_memory_take(&plane->memory, size);
+    int status;
+
     if (bytes == NULL)
         return GG_ENOMEM;
-    if (fd != -1)
-        status = gg_bulk_read(fd, frame->bulk_size, bytes);
-    if (status == GG_OK) {
-        view->payload.at = bytes;
-        view->payload.size = frame->bulk_size;
+    status = gg_bulk_read(fd, size, bytes);
+    view->payload.at = bytes;
+    if (status == GG_OK)
         status = take_view(plane, link, view, now);
-    } else {
-        gg_link_break(plane, link, "broke its ring", GG_EBULK);
-        status = GG_OK;
-    }
     gg_memory_free(&plane->memory, bytes);
-    if (status != GG_ENOMEM && fd != -1 && !link->over) {
+    if (status != GG_ENOMEM) {
         (void)close(fd);
         link->bulk_used++;
     }
     return status;
+}
+
+/* Whether the router can do with the descriptor alone, and there are not too
+ * many of them: a queue may be longer than the core may have descriptors. */
+static int is_passed_on(const struct gg_plane *plane,
+                        const struct gg_view *view)
+{
+    return plane->handles < GG_HANDLES_MOST &&
+           (view->kind == GG_PUBLISH || view->kind == GG_INVOKE ||
+            view->kind == GG_RESULT);
+}
+
+static int take_bulk(struct gg_plane *plane, struct gg_link *link,
+                     struct gg_view *view, uint32_t number, double now)
+{
+    int fd = descriptor_of(plane, link, number);
+
+    if (link->over)
+        return GG_OK;
+    if (fd == -1 || gg_bulk_check(fd, (uint32_t)view->payload.size) != GG_OK) {
+        gg_link_break(plane, link, "broke its ring", GG_EBULK);
+        return GG_OK;
+    }
+    if (is_passed_on(plane, view))
+        return take_descriptor(plane, link, view, fd, now);
+    return take_content(plane, link, view, fd, now);
 }
 
 /* Take one frame out of the ring. Its topic is matched first and copied later,
@@ -260,8 +298,11 @@ static int take_frame(struct gg_plane *plane, struct gg_link *link,
         .flags = frame->flags};
 
     gg_copy_once(topic, data + frame->topic, view.topic.size);
-    if (frame->bulk_size > 0)
-        return take_bulk(plane, link, &view, frame, now);
+    if (frame->bulk_size > 0) {
+        view.payload.at = NULL;
+        view.payload.size = frame->bulk_size;
+        return take_bulk(plane, link, &view, frame->bulk_number, now);
+    }
     return take_view(plane, link, &view, now);
 }
 

@@ -200,9 +200,17 @@ static uint32_t half_of(const struct gg_link *link)
     return gg_ring_inline(link->port.segment.down_capacity);
 }
 
+/* Whether its payload needs a descriptor, or is one already. */
+static int is_bulk(const struct gg_link *link, const struct gg_output *frame)
+{
+    return length_of(frame) > half_of(link) ||
+           (frame->payload.at == NULL && frame->payload.size > 0);
+}
+
 /* Put one frame into the ring, or as a bulk message on its way. */
 static int push(struct gg_link *link, const struct gg_output *frame)
 {
+    const struct gg_blob *elsewhere = gg_blob_elsewhere(frame->blob);
     size_t length = length_of(frame);
     struct gg_header header = {.id = frame->id,
                                .length = (uint32_t)length,
@@ -214,7 +222,11 @@ static int push(struct gg_link *link, const struct gg_output *frame)
 
     if (length > UINT32_MAX)
         return GG_ELENGTH;
-    if (length <= half_of(link))
+    if (elsewhere != NULL)
+        return gg_port_pass(&link->port, &header, frame->topic.at,
+                            frame->context.at, elsewhere->handle,
+                            (uint32_t)frame->payload.size);
+    if (!is_bulk(link, frame))
         return gg_port_stage(&link->port, &header, frame->topic.at,
                              frame->context.at, frame->payload.at);
     return gg_port_send(&link->port, frame->kind, frame->flags, frame->endpoint,
@@ -310,8 +322,7 @@ uint32_t gg_link_need(const struct gg_link *link)
 
     /* A worker tells of room when half its ring is free, and of a bulk message
      * that it took. */
-    return first != NULL && length_of(first) > half_of(link) ? UINT32_MAX
-                                                             : half_of(link);
+    return first != NULL && is_bulk(link, first) ? UINT32_MAX : half_of(link);
 }
 
 void gg_link_settle(struct gg_plane *plane, struct gg_link *link)

@@ -370,6 +370,31 @@ static int send_bulk(struct gg_port *port, struct frame_parts *frame,
     return status;
 }
 
+int gg_port_pass(struct gg_port *port, const struct gg_header *header,
+                 const void *topic, const void *context, int bulk,
+                 uint32_t size)
+{
+    struct frame_parts frame = {
+        .header = *header,
+        .topic = topic,
+        .context = context,
+        .payload_size = size,
+        .bulk = bulk,
+        .is_bulk = 1,
+    };
+    int status;
+
+    frame.header.length = GG_FRAME_HEADER + GG_REFERENCE_SIZE +
+                          header->topic_size + header->context_size;
+    status = gg_header_check(&frame.header,
+                             gg_ring_inline(port->out.capacity));
+    if (status != GG_OK)
+        return status;
+    if (size == 0 || size > GG_BULK_MOST || port->socket == -1)
+        return GG_ELENGTH;
+    return try_send(port, &frame);
+}
+
 int gg_port_stage(struct gg_port *port, const struct gg_header *header,
                   const void *topic, const void *context, const void *payload)
 {

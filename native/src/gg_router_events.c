@@ -71,6 +71,8 @@ struct gg_bytes gg_blob_slice(const struct gg_blob *blob, size_t at,
 {
     struct gg_bytes bytes = {blob->bytes + at, size};
 
+    if (size > blob->size - at)
+        bytes.at = NULL;
     return bytes;
 }
 
@@ -86,7 +88,7 @@ void gg_outputs_put_work_id(struct gg_output *output, uint64_t work_id)
 void gg_outputs_put_payload(struct gg_output *output, struct gg_blob *blob)
 {
     output->blob = gg_blob_keep(blob);
-    output->payload = gg_blob_slice(blob, 0, blob->size);
+    output->payload = gg_blob_slice(blob, 0, blob->length);
 }
 
 void gg_outputs_put_item(struct gg_output *output, const struct gg_item *item)
@@ -109,7 +111,7 @@ void gg_outputs_put_message(struct gg_outputs *outputs, uint32_t peer,
     send->endpoint = endpoint;
     send->blob = gg_blob_keep(blob);
     send->topic = gg_blob_slice(blob, 0, topic);
-    send->payload = gg_blob_slice(blob, topic, blob->size - topic);
+    send->payload = gg_blob_slice(blob, topic, blob->length - topic);
 }
 
 void gg_outputs_put_finished(struct gg_outputs *outputs, uint32_t endpoint,
@@ -129,7 +131,7 @@ void gg_outputs_put_finished(struct gg_outputs *outputs, uint32_t endpoint,
     output->number = item->number;
     gg_outputs_put_item(output, item);
     output->other = gg_blob_keep(document);
-    output->document = gg_blob_slice(document, 0, document->size);
+    output->document = gg_blob_slice(document, 0, document->length);
     output->queued_at = item->queued_at;
     output->started_at = item->started_at;
     output->now = now;
@@ -200,7 +202,7 @@ void gg_router_taken(struct gg_router *router)
 
 static uint8_t *write_bytes(uint8_t *at, struct gg_bytes bytes)
 {
-    if (bytes.size > 0)
+    if (bytes.at != NULL && bytes.size > 0) /* else it is left to the caller */
         memcpy(at, bytes.at, bytes.size);
     return at + bytes.size;
 }

@@ -116,7 +116,7 @@ static int accept_call(struct gg_router *router, struct gg_peer *peer,
     const struct gg_memory *memory = &router->memory;
     struct gg_bytes name = {function->name->bytes, function->name->size};
     struct gg_blob *blob =
-        gg_blob_of(memory, name, view->context, view->payload);
+        gg_blob_of(memory, name, view->context, view->payload, view->content);
     struct gg_item *item = NULL;
 
     if (blob != NULL)
@@ -179,8 +179,7 @@ static int result(struct gg_router *router, struct gg_peer *peer,
 
     if (worker != NULL && worker->sent.first != NULL &&
         GG_OF(worker->sent.first, struct gg_item, place)->id == view->id)
-        return gg_work_result(&router->work, peer->worker, view->flags,
-                              view->payload, now);
+        return gg_work_result(&router->work, peer->worker, view, now);
     gg_text_word(&reason, "answered item ");
     gg_text_number(&reason, view->id);
     gg_text_word(&reason, ", which it was not asked");
@@ -243,6 +242,7 @@ int gg_router_receive(struct gg_router *router, uint32_t peer,
     view.context.size = (size_t)(frame->payload - frame->context);
     view.payload.at = data + frame->payload;
     view.payload.size = (size_t)(frame->end - frame->payload);
+    view.content = NULL;
     view.id = frame->id;
     view.endpoint = frame->endpoint;
     view.kind = frame->kind;

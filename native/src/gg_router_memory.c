@@ -19,7 +19,7 @@ static void *resize_by_libc(void *context, void *block, size_t size)
 
 struct gg_memory gg_memory_default(void)
 {
-    struct gg_memory memory = {resize_by_libc, NULL};
+    struct gg_memory memory = {.resize = resize_by_libc};
 
     return memory;
 }
@@ -42,6 +42,15 @@ void gg_memory_free(const struct gg_memory *memory, void *block)
 
 /* Blobs: bytes that several owners share. */
 
+void gg_blob_init(struct gg_blob *blob, size_t size)
+{
+    blob->size = size;
+    blob->length = size;
+    blob->content = NULL;
+    blob->references = 1;
+    blob->handle = GG_NO_HANDLE;
+}
+
 static struct gg_blob *blank_blob(const struct gg_memory *memory, size_t size)
 {
     struct gg_blob *blob;
@@ -49,11 +58,28 @@ static struct gg_blob *blank_blob(const struct gg_memory *memory, size_t size)
     if (size > SIZE_MAX / 2)
         return NULL;
     blob = gg_memory_take(memory, sizeof *blob + size);
+    if (blob != NULL)
+        gg_blob_init(blob, size);
+    return blob;
+}
+
+struct gg_blob *gg_blob_held(const struct gg_memory *memory, int handle,
+                             size_t length)
+{
+    struct gg_blob *blob = blank_blob(memory, 0);
+
     if (blob != NULL) {
-        blob->size = size;
-        blob->references = 1;
+        blob->handle = handle;
+        blob->length = length;
     }
     return blob;
+}
+
+struct gg_blob *gg_blob_elsewhere(struct gg_blob *blob)
+{
+    if (blob == NULL || blob->length == blob->size)
+        return NULL;
+    return blob->content != NULL ? blob->content : blob;
 }
 
 struct gg_blob *gg_blob_new(const struct gg_memory *memory, const void *data,
@@ -67,18 +93,24 @@ struct gg_blob *gg_blob_new(const struct gg_memory *memory, const void *data,
 }
 
 struct gg_blob *gg_blob_of(const struct gg_memory *memory, struct gg_bytes one,
-                           struct gg_bytes two, struct gg_bytes three)
+                           struct gg_bytes two, struct gg_bytes three,
+                           struct gg_blob *content)
 {
-    struct gg_blob *blob = blank_blob(memory, one.size + two.size + three.size);
+    size_t last = content == NULL ? three.size : 0;
+    struct gg_blob *blob = blank_blob(memory, one.size + two.size + last);
 
     if (blob == NULL)
         return NULL;
+    if (content != NULL) {
+        blob->content = gg_blob_keep(content);
+        blob->length += content->length;
+    }
     if (one.size > 0)
         memcpy(blob->bytes, one.at, one.size);
     if (two.size > 0)
         memcpy(blob->bytes + one.size, two.at, two.size);
-    if (three.size > 0)
-        memcpy(blob->bytes + one.size + two.size, three.at, three.size);
+    if (last > 0)
+        memcpy(blob->bytes + one.size + two.size, three.at, last);
     return blob;
 }
 
@@ -91,8 +123,12 @@ struct gg_blob *gg_blob_keep(struct gg_blob *blob)
 
 void gg_blob_drop(const struct gg_memory *memory, struct gg_blob *blob)
 {
-    if (blob != NULL && --blob->references == 0)
-        gg_memory_free(memory, blob);
+    if (blob == NULL || --blob->references > 0)
+        return;
+    if (blob->handle != GG_NO_HANDLE)
+        memory->release(memory->owner, blob->handle);
+    gg_blob_drop(memory, blob->content); /* which has none itself */
+    gg_memory_free(memory, blob);
 }
 
 /* Lists. */

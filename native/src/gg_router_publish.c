@@ -191,7 +191,8 @@ static int fan_out(struct gg_router *router, struct gg_peer *peer,
 
     for (uint32_t i = 0; i < count && view->flags & GG_ALL_OR_EXCEPTION; i++)
         refused = refused || routes->chosen[i].refusal != GG_TAKEN;
-    blob = gg_blob_of(&router->memory, view->topic, NOTHING, view->payload);
+    blob = gg_blob_of(&router->memory, view->topic, NOTHING, view->payload,
+                      view->content);
     if (refused)
         text = tell_refusals(router, count);
     if (blob == NULL || (refused && text == NULL) ||
@@ -256,7 +257,7 @@ static int no_route(struct gg_router *router, struct gg_peer *peer,
     struct gg_text text = text_of(router);
     struct gg_blob *words = NULL;
     struct gg_blob *blob =
-        gg_blob_of(memory, view->topic, NOTHING, view->payload);
+        gg_blob_of(memory, view->topic, NOTHING, view->payload, view->content);
     struct gg_blob *topic =
         gg_blob_new(memory, view->topic.at, view->topic.size);
 

@@ -79,8 +79,7 @@ struct gg_blob *gg_text_done(struct gg_text *text)
     }
     if (blob == NULL)
         return gg_blob_new(text->memory, NULL, 0);
-    blob->size = text->size;
-    blob->references = 1;
+    gg_blob_init(blob, text->size);
     *text = gg_text_new(text->memory);
     return blob;
 }

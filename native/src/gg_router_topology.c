@@ -462,7 +462,8 @@ static void write_peer_target(struct writer *writer,
     for (struct gg_node *at = target->kept.first; at; at = at->after) {
         const struct gg_item *item = GG_OF(at, struct gg_item, place);
         uint32_t topic = (uint32_t)item->topic;
-        uint32_t payload = (uint32_t)item->payload;
+        uint32_t payload = /* what lies elsewhere is not shown */
+            item->blob->content == NULL ? (uint32_t)item->payload : 0;
 
         write_to(writer, &topic, sizeof topic);
         write_to(writer, item->blob->bytes, topic);

@@ -342,10 +342,10 @@ int gg_work_ready(struct gg_work *work, struct gg_worker *worker, uint8_t flags,
 /* The outcome that a result gives `item`, and the document that tells of it;
  * none is made where nobody is told. */
 static int read_result(const struct gg_work *work, const struct gg_item *item,
-                       uint8_t flags, struct gg_bytes payload,
-                       struct gg_blob **document)
+                       const struct gg_view *view, struct gg_blob **document)
 {
-    int outcome = flags & GG_RESULT_HANDLED ? GG_ENDED_HANDLED : GG_ENDED_OK;
+    const struct gg_bytes payload = view->payload;
+    int outcome = view->flags & GG_RESULT_HANDLED ? GG_ENDED_HANDLED : GG_ENDED_OK;
 
     if (payload.size > work->payload_bytes) {
         struct gg_text text = gg_text_new(work->memory);
@@ -354,7 +354,9 @@ static int read_result(const struct gg_work *work, const struct gg_item *item,
         *document = gg_text_document(&text, "ResultTooLarge");
         outcome = GG_ENDED_UNHANDLED;
     } else if (work->tap || outcome != GG_ENDED_OK || gg_item_is_call(item)) {
-        *document = gg_blob_new(work->memory, payload.at, payload.size);
+        *document = view->content != NULL
+                        ? gg_blob_keep(view->content)
+                        : gg_blob_new(work->memory, payload.at, payload.size);
     } else {
         return outcome;
     }
@@ -362,7 +364,7 @@ static int read_result(const struct gg_work *work, const struct gg_item *item,
 }
 
 int gg_work_result(struct gg_work *work, struct gg_worker *worker,
-                   uint8_t flags, struct gg_bytes payload, double now)
+                   const struct gg_view *view, double now)
 {
     struct gg_function *function = worker->function;
     struct gg_item *item = GG_OF(worker->sent.first, struct gg_item, place);
@@ -372,7 +374,7 @@ int gg_work_result(struct gg_work *work, struct gg_worker *worker,
     if (gg_outputs_reserve(work->memory, &work->outputs,
                            gg_work_room(function, 0)) != GG_OK)
         return GG_ENOMEM;
-    outcome = read_result(work, item, flags, payload, &document);
+    outcome = read_result(work, item, view, &document);
     if (outcome < 0)
         return outcome;
     gg_list_remove(&worker->sent, &item->place);

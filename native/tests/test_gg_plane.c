@@ -382,6 +382,52 @@ TEST(large_payloads_pass_as_descriptors_to_all_targets)
     close_scene(&scene);
 }
 
+TEST(more_large_payloads_wait_than_descriptors_are_kept)
+{
+    static struct scene scene;
+    enum { MESSAGES = 200 };
+    const uint32_t size = 70000;
+
+    open_scene(&scene, 2, 1 << 26);
+    for (uint64_t number = 0; number < MESSAGES; number++)
+        publish(&scene.workers[0], "a/b", size, number);
+    for (uint64_t number = 0; number < MESSAGES; number++)
+        work(&scene.workers[1], size, number);
+    await_idle(&scene);
+    close_scene(&scene);
+}
+
+TEST(a_plane_is_freed_with_large_payloads_in_it)
+{
+    static struct scene scene;
+
+    open_scene(&scene, 2, 1 << 26);
+    for (uint64_t number = 0; number < 20; number++)
+        publish(&scene.workers[0], "a/b", 70000, number);
+    close_scene(&scene);
+}
+
+TEST(the_owner_sees_the_bytes_of_a_large_payload)
+{
+    static struct scene scene;
+    const uint32_t size = 100000;
+    const struct gg_record *record;
+
+    open_scene(&scene, 2, 1 << 20);
+    gg_plane_tap(scene.plane, 1);
+    publish(&scene.workers[0], "a/b", size, 7);
+    record = expect(&scene, GG_TAPPED);
+    CHECK_INT(size, record->payload);
+    CHECK(gg_is_filled((const uint8_t *)(record + 1) + 3, size, 7));
+    work(&scene.workers[1], size, 7);
+    record = expect(&scene, GG_FINISHED);
+    CHECK_INT(size, record->payload);
+    CHECK(gg_is_filled((const uint8_t *)(record + 1) +
+                           sizeof(struct gg_finished) + 3,
+                       size, 7));
+    close_scene(&scene);
+}
+
 TEST(a_large_result_reaches_its_caller)
 {
     static struct scene scene;

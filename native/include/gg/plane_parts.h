@@ -15,7 +15,8 @@ enum {
     GG_BATCH_BYTES = 262144,
     GG_CONTROL_MOST = 65536, /* of a frame on a socket, header included */
     GG_CONTROL_WAITING = 4 * GG_CONTROL_MOST, /* in the inbox, of one peer */
-    GG_WAKES_MOST = 1024, /* for nothing, in a row */
+    GG_HANDLES_MOST = 128, /* of payloads that stay in their descriptors */
+    GG_WAKES_MOST = 1024,  /* for nothing, in a row */
     GG_WAKES_A_SECOND = 64
 };
 
@@ -79,6 +80,7 @@ struct gg_plane {
     struct gg_outputs inbox;
     uint64_t inbox_bytes, inbox_limit;
     uint64_t unread_limit;
+    uint32_t handles; /* of payloads, in the router and in what it put out */
     int fault;       /* for gg_plane_take() */
     uint8_t told;    /* `news` is readable */
     uint8_t crowded; /* the peers that the owner drives are held */

@@ -130,6 +130,13 @@ GG_NODISCARD int gg_port_send(struct gg_port *port, uint8_t kind, uint8_t flags,
                               const void *payload, uint32_t payload_size,
                               int64_t deadline);
 
+/* Send a frame whose payload is all of a sealed memfd, which stays the
+ * caller's: forwarded, not copied. `header` tells the other sizes. Never sleeps;
+ * else as gg_port_send() for a payload of `size` bytes. */
+GG_NODISCARD int gg_port_pass(struct gg_port *port,
+                              const struct gg_header *header, const void *topic,
+                              const void *context, int bulk, uint32_t size);
+
 /* Put a frame into the ring without showing it yet, for many in a burst: one
  * store and one wake-up for all of them. The next gg_port_flush() or
  * gg_port_send() shows them; until then the peer cannot make room for more, so

@@ -33,6 +33,10 @@
 struct gg_memory {
     void *(*resize)(void *context, void *block, size_t size);
     void *context;
+    /* Takes back a payload that was given by its handle; see router_parts.h.
+     * NULL where none is. */
+    void (*release)(void *owner, int handle);
+    void *owner;
 };
 
 struct gg_router;

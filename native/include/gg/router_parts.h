@@ -18,11 +18,21 @@
 
 /* Memory: gg_router_memory.c */
 
+/* Bytes that several owners share, and never change. A payload may lie
+ * elsewhere, known by a handle (of a descriptor) and its length: then it is a
+ * blob by itself, without bytes, and a blob of a topic and a context refers to
+ * it as what comes behind them. The machine counts such bytes, and never asks
+ * for them. */
 struct gg_blob {
-    size_t size;
+    size_t size;   /* of `bytes` */
+    size_t length; /* with what lies elsewhere */
+    struct gg_blob *content;
     uint32_t references;
+    int handle; /* or GG_NO_HANDLE */
     uint8_t bytes[];
 };
+
+#define GG_NO_HANDLE (-1)
 
 void *gg_memory_take(const struct gg_memory *memory, size_t size);
 void *gg_memory_move(const struct gg_memory *memory, void *block, size_t size);
@@ -31,8 +41,17 @@ struct gg_memory gg_memory_default(void);
 
 struct gg_blob *gg_blob_new(const struct gg_memory *memory, const void *data,
                             size_t size);
+/* In memory that has room for it: make a blob of its bytes. */
+void gg_blob_init(struct gg_blob *blob, size_t size);
+/* One after the other; `content`, unless it is NULL, in place of `three`. */
 struct gg_blob *gg_blob_of(const struct gg_memory *memory, struct gg_bytes one,
-                           struct gg_bytes two, struct gg_bytes three);
+                           struct gg_bytes two, struct gg_bytes three,
+                           struct gg_blob *content);
+/* Takes the handle over. */
+struct gg_blob *gg_blob_held(const struct gg_memory *memory, int handle,
+                             size_t length);
+/* The blob that has the handle of what lies elsewhere, or NULL. */
+struct gg_blob *gg_blob_elsewhere(struct gg_blob *blob);
 struct gg_blob *gg_blob_keep(struct gg_blob *blob);
 void gg_blob_drop(const struct gg_memory *memory, struct gg_blob *blob);
 
@@ -157,6 +176,7 @@ size_t gg_record_size(const struct gg_output *output);
 void gg_record_write(uint8_t *at, const struct gg_output *output);
 
 /* Writing outputs for which there is room. */
+/* A part of a blob; at NULL if it lies elsewhere. */
 struct gg_bytes gg_blob_slice(const struct gg_blob *blob, size_t at,
                               size_t size);
 void gg_outputs_put_work_id(struct gg_output *output, uint64_t work_id);
@@ -318,6 +338,8 @@ void gg_timers_clear(const struct gg_memory *memory, struct gg_timers *timers);
 
 /* Work: gg_router_work.c */
 
+struct gg_view;
+
 struct gg_work {
     const struct gg_memory *memory;
     struct gg_outputs outputs;
@@ -352,8 +374,7 @@ GG_NODISCARD int gg_work_ready(struct gg_work *work, struct gg_worker *worker,
                                uint8_t flags, struct gg_bytes payload,
                                double now);
 GG_NODISCARD int gg_work_result(struct gg_work *work, struct gg_worker *worker,
-                                uint8_t flags, struct gg_bytes payload,
-                                double now);
+                                const struct gg_view *view, double now);
 GG_NODISCARD int gg_work_fire(struct gg_work *work, double now);
 
 /* Machine: gg_router_machine.c, and gg_router_topology.c */
@@ -427,6 +448,8 @@ enum gg_verdict {
 /* A frame whose parts were found to lie in order. */
 struct gg_view {
     struct gg_bytes topic, context, payload;
+    struct gg_blob *content; /* of the payload if that lies elsewhere, which
+                                PUBLISH, INVOKE and RESULT allow; else NULL */
     uint64_t id;
     uint32_t endpoint;
     uint8_t kind;
