@@ -254,6 +254,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN)
+def oracle(session: nox.Session) -> None:
+    """Compare what others implemented, too, with their implementations."""
+    install(session, "oracle")
+    pytest(session, "tests/oracle")
+
+
+@nox.session(python=MAIN)
 def fuzz(session: nox.Session) -> None:
     """Fuzz one parser: `nox -s fuzz -- frames -max_total_time=60`."""
     install(session, "fuzz")
