@@ -264,6 +264,7 @@ class Port:
             return inflow.ready, False
         if inflow.broken is not None:
             raise inflow.broken
+        over = inflow.ended  # before this look at the ring, so that nothing is left there
         if lane is not None and not inflow.status and lane.take(inflow.ready):
             return inflow.ready, False
         # Of the batch before; nothing is done twice.
@@ -289,7 +290,7 @@ class Port:
             self._publish(inflow, views, ended=ended)
         elif self._inflow is inflow:
             self._inflow = _Inflow((), inflow.tail, inflow.descriptors, ended=ended)
-        return self._inflow.ready, ended and count == _AGAIN
+        return self._inflow.ready, over and count == _AGAIN
 
     def _read_socket(self, inflow: _Inflow) -> None:
         """Take everything that has arrived on the socket."""

@@ -13,7 +13,6 @@ exception to report but the end of the process, as it is for a script.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import signal
 import socket
@@ -25,7 +24,7 @@ from greengrass_sdk._native import Flag, Frame, Kind
 from greengrass_sdk._native._py.channel import StreamChannel
 from greengrass_sdk.client import session
 from greengrass_sdk.errors import CoreUnavailableError, GreengrassError
-from greengrass_sdk.runtime import birth, logs
+from greengrass_sdk.runtime import birth, documents, logs
 from greengrass_sdk.runtime.context import (
     ClientContext,
     FunctionFacts,
@@ -56,6 +55,7 @@ __all__ = ["DESCRIPTORS", "Output", "Worker", "main"]
 DESCRIPTORS = (4, 6)
 """How many a worker is born with: over a stream, and with the shared memory of its rings."""
 
+_BATCH_BYTES = 256 * 1024  # of work that is taken at once
 _RESULT_BYTES = 6 * 1024 * 1024  # where the request names no limit
 _INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
@@ -203,11 +203,10 @@ class Worker:
 
     def serve(self) -> NoReturn:
         """Handle items until the core is gone."""
-        receive = self._channel.receive
+        receive = self._channel.receive_batch
         try:
             while True:
-                frame = receive(None)
-                if frame is not None:
+                for frame in receive(_BATCH_BYTES, None):
                     self.handle(frame)
         except CoreUnavailableError:
             # Nobody waits for what threads or exit handlers would still do.
@@ -220,7 +219,8 @@ class Worker:
             self._answer(frame, context, discard=True)
         elif frame.kind == Kind.INVOKE:
             discard = bool(frame.flags & Flag.EVENT)
-            self._answer(frame, self._client_context(frame.context), discard=discard)
+            sent = self._client_context(frame.context) if frame.context else None
+            self._answer(frame, sent, discard=discard)
 
     def _answer(self, frame: Frame, client_context: ClientContext | None, *, discard: bool) -> None:
         """Run the handler for one item and send the result."""
@@ -228,9 +228,7 @@ class Worker:
         for writer in self._writers:
             writer.end_line()
         if frame.id:
-            self._channel.send(
-                Kind.RESULT, flags, endpoint=self._endpoint, id=frame.id, payload=result
-            )
+            self._channel.send(Kind.RESULT, flags, self._endpoint, frame.id, b"", b"", result)
 
     def _run(
         self, frame: Frame, client_context: ClientContext | None, *, discard: bool
@@ -267,7 +265,7 @@ class Worker:
         """Return what a handler returned as the payload of its result."""
         if not self._binary:
             try:
-                payload = json.dumps(result).encode()
+                payload = documents.dumps(result)
             except (TypeError, ValueError, RecursionError) as error:
                 raise ResultError(
                     f"the handler's result is not JSON serialisable: {error}"
@@ -345,7 +343,7 @@ def _parse(payload: bytes) -> Any:
     if not payload:
         return {}
     try:
-        return json.loads(payload)
+        return documents.loads(payload)
     except RecursionError:
         raise PayloadError("the payload is nested too deeply to be read as JSON") from None
     except ValueError as error:

@@ -211,6 +211,8 @@ class LinkChannel:
         waiter: Waiter | None = None
         batch: list[Frame] = []
         try:
+            if not inbox:
+                exchange.look()
             while not self._unload(batch, max_bytes):
                 if waiter is None:
                     waiter = Waiter()

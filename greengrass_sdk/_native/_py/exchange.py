@@ -353,7 +353,17 @@ class Exchange:
 
     # Reading
 
-    def _read(self, link: Link, me: Waiter) -> None:
+    def look(self) -> None:
+        """
+        Read what is there, without waiting.
+
+        Raises:
+            CoreUnavailableError: The connection is gone.
+        """
+        with self.lock:
+            self._read(self.link(), None)
+
+    def _read(self, link: Link, me: Waiter | None) -> None:
         """Read what is there and hand it out; who reads need not be told. Holds the lock."""
         frames = link.read()
         while frames:
@@ -376,7 +386,7 @@ class Exchange:
             link.shut()
             self._end(_ENDED if link.failure is None else f"{_ENDED} ({link.failure})")
 
-    def _deliver(self, frame: Frame, call: Call, me: Waiter) -> None:
+    def _deliver(self, frame: Frame, call: Call, me: Waiter | None) -> None:
         """Give an answer to its call. May happen twice for the same frame."""
         call.answer = frame
         if call.callback is not None:

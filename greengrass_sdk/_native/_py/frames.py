@@ -49,6 +49,8 @@ MAX_CONTEXT = 64 * 1024
 MAX_FRAME = 6 * 1024 * 1024 + 128 * 1024
 _MAX_LENGTH = 2**32 - 1
 _MAX_ID = 2**64 - 1
+_UUID_ID = 2**62 - 1
+_UUID_VARIANT = 2**63
 
 _header = Struct("<IBBHIIQ")
 _length = Struct("<I")
@@ -436,10 +438,23 @@ def request_id(boot: bytes, work_id: int) -> str:
         boot: 8 random bytes, drawn once per start of the core.
         work_id: 0 to 2**62-1; the two bits above give way to the UUID's variant.
     """
+    try:
+        first = _firsts[boot]
+    except KeyError:
+        first = _first_of_uuid(boot)
+    last = f"{work_id & _UUID_ID | _UUID_VARIANT:016x}"
+    return f"{first}{last[:4]}-{last[4:]}"
+
+
+_firsts: dict[bytes, str] = {}
+
+
+def _first_of_uuid(boot: bytes) -> str:
+    """Return what the request ids of one start of the core have in common, and remember it."""
     if len(boot) != 8:
         raise InvalidInputError(f"boot has {len(boot)} bytes; it must have 8")
-    raw = bytearray(boot + work_id.to_bytes(8, "big"))
-    raw[6] = 0x80 | raw[6] & 0x0F
-    raw[8] = 0x80 | raw[8] & 0x3F
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = boot.hex()
+    first = f"{text[:8]}-{text[8:12]}-8{text[13:]}-"
+    _firsts.clear()
+    _firsts[bytes(boot)] = first
+    return first
