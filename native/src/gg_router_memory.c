@@ -114,13 +114,6 @@ struct gg_blob *gg_blob_of(const struct gg_memory *memory, struct gg_bytes one,
     return blob;
 }
 
-struct gg_blob *gg_blob_keep(struct gg_blob *blob)
-{
-    if (blob != NULL)
-        blob->references++;
-    return blob;
-}
-
 void gg_blob_drop(const struct gg_memory *memory, struct gg_blob *blob)
 {
     if (blob == NULL || --blob->references > 0)

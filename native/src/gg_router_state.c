@@ -12,16 +12,6 @@ enum {
 
 /* Items. */
 
-size_t gg_item_size(const struct gg_item *item)
-{
-    return item->context + item->payload;
-}
-
-int gg_item_is_call(const struct gg_item *item)
-{
-    return item->kind == GG_INVOKE && !item->event;
-}
-
 struct gg_item *gg_item_new(const struct gg_memory *memory, uint8_t kind,
                             uint32_t source, struct gg_blob *blob)
 {

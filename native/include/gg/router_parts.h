@@ -52,7 +52,12 @@ struct gg_blob *gg_blob_held(const struct gg_memory *memory, int handle,
                              size_t length);
 /* The blob that has the handle of what lies elsewhere, or NULL. */
 struct gg_blob *gg_blob_elsewhere(struct gg_blob *blob);
-struct gg_blob *gg_blob_keep(struct gg_blob *blob);
+static inline struct gg_blob *gg_blob_keep(struct gg_blob *blob)
+{
+    if (blob != NULL)
+        blob->references++;
+    return blob;
+}
 void gg_blob_drop(const struct gg_memory *memory, struct gg_blob *blob);
 
 /* A list of nodes that lie in what they list. */
@@ -293,8 +298,16 @@ struct gg_timers {
     uint64_t last_order;
 };
 
-size_t gg_item_size(const struct gg_item *item);
-int gg_item_is_call(const struct gg_item *item);
+static inline size_t gg_item_size(const struct gg_item *item)
+{
+    return item->context + item->payload;
+}
+
+static inline int gg_item_is_call(const struct gg_item *item)
+{
+    return item->kind == GG_INVOKE && !item->event;
+}
+
 struct gg_item *gg_item_new(const struct gg_memory *memory, uint8_t kind,
                             uint32_t source, struct gg_blob *blob);
 void gg_item_drop(const struct gg_memory *memory, struct gg_item *item);
