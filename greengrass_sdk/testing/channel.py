@@ -241,11 +241,19 @@ class FakeChannel:
         return None
 
     def receive_batch(self, max_bytes: int, timeout_s: float | None = None) -> list[Frame]:
-        """Return the frames that have arrived, at least one unless none came in time."""
+        """
+        Return the frames that have arrived, at least one unless none came in time.
+
+        A worker gets one: others have their turn between two items.
+        """
         frame = self.receive(timeout_s)
         found = [] if frame is None else [frame]
         size = 0 if frame is None else len(frame.payload)
-        while self._inbox and size + len(self._inbox[0].payload) <= max_bytes:
+        while (
+            current_task() is None
+            and self._inbox
+            and size + len(self._inbox[0].payload) <= max_bytes
+        ):
             found.append(self._inbox.popleft())
             size += len(found[-1].payload)
         return found

@@ -243,7 +243,7 @@ class VirtualDate(dt.date, metaclass=_Facade):
 def reduce_moment(moment: dt.date) -> tuple[Any, ...]:
     """Pickle a date or time inside a function, where its class is not found by its name."""
     kind = VirtualDatetime if isinstance(moment, VirtualDatetime) else VirtualDate
-    return (kind, *moment.__reduce_ex__(2)[1:])  # type: ignore[misc]  # a tuple, says its contract
+    return (kind, *moment.__reduce_ex__(2)[1:])
 
 
 def stand_in_for(value: object) -> Any:

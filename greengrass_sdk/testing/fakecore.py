@@ -29,13 +29,14 @@ from greengrass_sdk.testing.explain import nearest_text
 from greengrass_sdk.testing.function import FakeFunction
 from greengrass_sdk.testing.functions import Crew
 from greengrass_sdk.testing.greengrass import Greengrass, name_of
-from greengrass_sdk.testing.records import Delivery, Message, Messages
+from greengrass_sdk.testing.records import Delivery, Message
 from greengrass_sdk.testing.world import Substitutes
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
     from tempfile import TemporaryDirectory
+    from typing import Unpack
 
     from greengrass_sdk._native import Frame
     from greengrass_sdk._native._py.router.events import Tapped
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.client.results import InvokeResult
     from greengrass_sdk.model.group import Limits
     from greengrass_sdk.testing.functions import Member
-    from greengrass_sdk.testing.greengrass import Handler, Named
+    from greengrass_sdk.testing.greengrass import FunctionOptions, Handler, Named
     from greengrass_sdk.testing.records import LogRecord
 
 __all__ = ["FakeCore"]
@@ -103,30 +104,23 @@ class FakeCore(Greengrass):
         handler: Handler | str,
         *,
         code: str | os.PathLike[str] | None = None,
-        environment: Any = None,
-        **options: Any,
+        **options: Unpack[FunctionOptions],
     ) -> FakeFunction:
         """Add a function to the group and return it; see `Greengrass`."""
         self._check_open()
         if isinstance(handler, str):
             beside = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the test's file
             folder = code_of(handler, None if code is None else Path(code), beside)
-            model = self._model(name, handler, folder, environment, options)
+            model = Function(name=name, code=folder, handler=handler, **options)
             return self._handle(self._declared.add_function(model, None))
         folder = Path.cwd() if code is None else Path(code).absolute()
-        model = self._model(name, handler_name(handler), folder, environment, options)
+        model = Function(name=name, code=folder, handler=handler_name(handler), **options)
         member = self._declared.add_function(model, handler)
         namespace = identity.namespace_of(handler)
         if namespace is not None:
             self._namespaces.setdefault(id(namespace), []).append(name)
             self._substitutes.install(namespace)
         return self._handle(member)
-
-    def _model(
-        self, name: str, handler: str, code: Path, environment: Any, options: dict[str, Any]
-    ) -> Function:
-        variables = {} if environment is None else dict(environment)
-        return Function(name=name, code=code, handler=handler, environment=variables, **options)
 
     def _handle(self, member: Member) -> FakeFunction:
         return FakeFunction(member, self._started)
@@ -266,16 +260,10 @@ class FakeCore(Greengrass):
         """The link to the cloud."""
         return FakeCloud(self._clock, self._from_cloud, self._settle)
 
-    @property
-    def messages(self) -> Messages:
-        """Every message so far, whoever published it."""
-        self._settle()
-        return Messages(self._messages, lambda: "there are no others")
-
-    def logs(self, function: Named) -> list[LogRecord]:
-        """Return what a function has logged and printed so far."""
-        self._settle()
-        return list(self._declared.member(name_of(function)).logs)
+    def recorded(self) -> tuple[list[Message], dict[str, list[LogRecord]]]:
+        """Return all messages and the logs of all functions so far; drives nothing."""
+        logs = {name: list(member.logs) for name, member in self._declared.members.items()}
+        return list(self._messages), logs
 
     @property
     def function_names(self) -> list[str]:

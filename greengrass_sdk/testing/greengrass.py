@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model.topic import check_filter, matches
 from greengrass_sdk.testing import explain
 from greengrass_sdk.testing.failures import UnreadErrors
@@ -22,11 +23,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
-    from typing import Literal, Self
+    from typing import Literal, Self, TypedDict, Unpack
 
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult
     from greengrass_sdk.testing.records import FunctionFailure, LogRecord, Message
+
+    class FunctionOptions(TypedDict, total=False):
+        """Keys of `[functions.NAME]` in a group file, with their defaults there."""
+
+        pinned: bool
+        encoding: Literal["json", "binary"]
+        version: str
+        timeout_s: float
+        memory_kib: int
+        environment: Mapping[str, str]
+        max_workers: int
+        idle_s: float
+        queue_items: int
+        queue_bytes: int
+        sdk: Literal["ours", "bundled"]
 
     Handler: TypeAlias = Callable[[Any, Any], Any]
     Named: TypeAlias = "str | GreengrassFunction"
@@ -120,17 +136,7 @@ class Greengrass(ABC):
         handler: Handler | str,
         *,
         code: str | os.PathLike[str] | None = None,
-        pinned: bool = False,
-        encoding: Literal["json", "binary"] = "json",
-        version: str = "1",
-        timeout_s: float = 3.0,
-        memory_kib: int | None = None,
-        environment: Mapping[str, str] | None = None,
-        max_workers: int = 25,
-        idle_s: float = 60.0,
-        queue_items: int = 1024,
-        queue_bytes: int = 67_108_864,
-        sdk: Literal["ours", "bundled"] = "ours",
+        **options: Unpack[FunctionOptions],
     ) -> GreengrassFunction:
         """
         Add a function to the group and return it.
@@ -141,7 +147,7 @@ class Greengrass(ABC):
             code: The folder of `module.function`: absolute, or relative to the working directory or
                 to the test's file. By default, where the module is found.
 
-        The others are the keys of `[functions.NAME]` in a group file.
+            options: Keys of `[functions.NAME]` in a group file; see `FunctionOptions`.
 
         Raises:
             InvalidInputError: The name is taken, or a value is not allowed.
@@ -245,19 +251,29 @@ class Greengrass(ABC):
     def cloud(self) -> GreengrassCloud:
         """The link to the cloud."""
 
-    @property
     @abstractmethod
-    def messages(self) -> Messages:
-        """Every message so far, whoever published it."""
-
-    @abstractmethod
-    def logs(self, function: Named) -> list[LogRecord]:
-        """Return what a function has logged and printed so far."""
+    def recorded(self) -> tuple[list[Message], dict[str, list[LogRecord]]]:
+        """Return all messages and the logs of all functions so far; drives nothing."""
 
     @property
     @abstractmethod
     def function_names(self) -> list[str]:
         """The functions of the group."""
+
+    @property
+    def messages(self) -> Messages:
+        """Every message so far, whoever published it."""
+        self._settle()
+        return Messages(self.recorded()[0], lambda: "there are no others")
+
+    def logs(self, function: Named) -> list[LogRecord]:
+        """Return what a function has logged and printed so far."""
+        self._settle()
+        logs = self.recorded()[1]
+        name = name_of(function)
+        if name not in logs:
+            raise InvalidInputError(f"no function {name!r}; there are: {', '.join(logs) or 'none'}")
+        return logs[name]
 
     def published(self, topic_filter: str | None = None) -> Messages:
         """
@@ -309,8 +325,8 @@ class Greengrass(ABC):
 
     def describe(self) -> str:
         """Return what has happened so far: messages, logs, errors."""
-        logs = {name: self.logs(name) for name in self.function_names}
-        return explain.everything(self.messages, logs, self._failures)
+        messages, logs = self.recorded()
+        return explain.everything(messages, logs, self._failures)
 
     @abstractmethod
     def _settle(self) -> None:

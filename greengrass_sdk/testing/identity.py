@@ -9,6 +9,7 @@ from. Where that leaves nobody, or several, the error says what to do.
 
 from __future__ import annotations
 
+import functools
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -72,8 +73,8 @@ def acting(found: Session) -> Iterator[None]:
 def namespace_of(handler: Callable[..., Any]) -> dict[str, Any] | None:
     """Return the globals of the module that a callable was defined in."""
     inner: Any = handler
-    while wrapped := getattr(inner, "__wrapped__", None) or getattr(inner, "func", None):
-        inner = wrapped
+    while hasattr(inner, "__wrapped__") or isinstance(inner, functools.partial):
+        inner = inner.func if isinstance(inner, functools.partial) else inner.__wrapped__
     inner = getattr(inner, "__func__", inner)
     found = getattr(inner, "__globals__", None)
     if isinstance(found, dict):

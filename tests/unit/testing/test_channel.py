@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from greengrass_sdk import CoreUnavailableError, RequestTimeoutError
 from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk.testing.channel import FakeChannel
+
+Got = list[Any]
 
 
 class Script:
@@ -43,7 +47,7 @@ def test_a_call_returns_its_answer():
     core = Script(result)
     assert b"cba" == core.channel.call(Kind.INVOKE, payload=memoryview(b"abc")).payload
     assert b"abc" == core.frames[0].payload
-    got = []
+    got: list[Any] = []
     core.channel.submit(Kind.INVOKE, 0, 1, b"", b"", b"ab", got.append)
     assert [b"ba"] == [frame.payload for frame in got]
 
@@ -62,7 +66,7 @@ def test_a_call_without_an_answer_times_out():
 
 
 def test_a_cancelled_call_is_forgotten():
-    core, got = Script(), []
+    core, got = Script(), Got()
     number = core.channel.submit(Kind.INVOKE, 0, 1, b"", b"", b"", got.append)
     core.channel.cancel(number)
     core.channel.deliver(result(core.frames[0]))
@@ -84,7 +88,7 @@ def test_messages_are_received_in_order_and_in_batches():
 
 
 def test_a_taker_gets_the_next_message():
-    channel, got = Script().channel, []
+    channel, got = Script().channel, Got()
     channel.deliver(message(b"1"))
     channel.take(got.append)
     channel.take(got.append)
@@ -102,7 +106,7 @@ def test_nothing_is_published_the_short_way_and_there_is_no_descriptor():
 
 
 def test_a_closed_channel_says_so():
-    core, got = Script(), []
+    core, got = Script(), Got()
     core.channel.submit(Kind.INVOKE, 0, 1, b"", b"", b"", got.append)
     core.channel.take(got.append)
     core.channel.close()

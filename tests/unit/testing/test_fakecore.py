@@ -258,7 +258,7 @@ def test_an_endless_exchange_of_messages_is_cut_and_shown():
 
 def test_a_function_that_burns_real_time_is_told_with_the_place():
     with FakeCore(busy_s=0.05) as core:
-        stop = []
+        stop: list[int] = []
 
         def spin(_event, _context):
             while not stop:

@@ -8,7 +8,7 @@ import pytest
 from greengrass_sdk.testing import SimulationError
 from greengrass_sdk.testing.clock import VirtualClock
 from greengrass_sdk.testing.failures import Killed
-from greengrass_sdk.testing.scheduler import Scheduler, current_task
+from greengrass_sdk.testing.scheduler import Scheduler, Task, current_task
 
 
 class Owner:
@@ -22,6 +22,12 @@ class Owner:
 
     def leave(self) -> None:
         self.inside -= 1
+
+
+def me() -> Task:
+    task = current_task()
+    assert task is not None
+    return task
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ def test_a_task_that_pauses_goes_behind_those_that_are_ready(scheduler):
     def body(name):
         for n in range(2):
             seen.append((name, n))
-            current_task().pause()
+            me().pause()
 
     for name in ("a", "b"):
         scheduler.spawn(Owner(), name, lambda name=name: body(name))
@@ -58,11 +64,11 @@ def test_a_task_that_pauses_goes_behind_those_that_are_ready(scheduler):
 
 
 def test_a_task_waits_for_a_condition_a_wake_up_or_a_time(scheduler):
-    seen, flag = [], []
+    seen: list[bool] = []
+    flag: list[int] = []
 
     def body(**how):
-        task = current_task()
-        seen.append(task.wait(**how))
+        seen.append(me().wait(**how))
 
     scheduler.spawn(Owner(), "condition", lambda: body(predicate=lambda: bool(flag)))
     woken = scheduler.spawn(Owner(), "wake-up", body)
@@ -87,7 +93,7 @@ def test_the_threads_of_a_dead_owner_unwind(scheduler):
 
     def body():
         try:
-            current_task().wait()
+            me().wait()
         except Killed:
             seen.append("killed")
             raise
@@ -107,7 +113,7 @@ def test_a_thread_that_swallows_its_end_is_left_behind(scheduler):
     def body():
         while True:
             try:
-                current_task().wait()
+                me().wait()
             except BaseException:  # noqa: BLE001 - what careless code does
                 continue
 
@@ -119,7 +125,8 @@ def test_a_thread_that_swallows_its_end_is_left_behind(scheduler):
 
 
 def test_a_turn_that_does_not_end_breaks_the_scheduler():
-    scheduler, stop = Scheduler(VirtualClock(0.0), busy_s=0.05), []
+    scheduler = Scheduler(VirtualClock(0.0), busy_s=0.05)
+    stop: list[int] = []
 
     def spin():
         while not stop:
