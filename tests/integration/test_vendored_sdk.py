@@ -72,6 +72,14 @@ HANDLER = """
         if type(payload).__name__ == "StreamingBody":
             payload = payload.read()
         return [answer["FunctionError"], payload.decode()]
+
+
+    def shadow(context, operation, **arguments):
+        try:
+            answer = getattr(iot, f"{operation}_thing_shadow")(**arguments)
+        except Exception as error:
+            return [type(error).__name__, str(error)]
+        return [type(answer["payload"]).__name__, json.loads(answer["payload"])]
 """
 CALLEE = """
     import time
@@ -128,6 +136,7 @@ def core(request, zip_file, tmp_path_factory):
             ("vendored", "both/#", "tester"),
             ("vendored", "both/#", "full"),
             ("callee", "callee/#", "tester"),
+            ("GGShadowService", "$aws/things/+/shadow/update/delta", "tester"),
         ],
     )
     with RunningCore(project) as running:
@@ -252,6 +261,37 @@ def test_an_unknown_function_or_version_is_an_invocation_exception(is_ours, call
 def test_an_exception_of_the_sdk_is_handled_as_any_other(client):
     with pytest.raises(FunctionHandledError, match="ValueError"):
         client.invoke("vendored", {"do": "publish", "payload": "x"})
+
+
+def test_it_keeps_shadows(call, client):
+    request = json.dumps({"state": {"desired": {"a": 1}}, "clientToken": "c"})
+    kind, answer = call("shadow", operation="update", thingName="T", payload=request)
+    assert ("bytes", {"desired": {"a": 1}}, "c") == (kind, answer["state"], answer["clientToken"])
+    topic, delta = received(client)
+    assert ("$aws/things/T/shadow/update/delta", {"a": 1}) == (topic, json.loads(delta)["state"])
+    kind, whole = call("shadow", operation="get", thingName="T")
+    assert ("bytes", {"a": 1}) == (kind, whole["state"]["delta"])
+    kind, gone = call("shadow", operation="delete", thingName="T")
+    assert ("bytes", answer["version"]) == (kind, gone["version"])
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "code", "message"),
+    [
+        ("get", {"thingName": "none"}, 404, "No shadow exists with name: none"),
+        ("delete", {"thingName": "none"}, 404, "No shadow exists with name: none"),
+        ("update", {"thingName": "none", "payload": "no"}, 400, "Invalid JSON"),
+        (
+            "update",
+            {"thingName": "none", "payload": '{"state": {}, "version": 3}'},
+            409,
+            "Version conflict",
+        ),
+    ],
+)
+def test_it_raises_what_the_shadow_service_refuses(call, operation, arguments, code, message):
+    text = f'Request for shadow state returned error code {code} with message "{message}"'
+    assert ["ShadowError", text] == call("shadow", operation=operation, **arguments)
 
 
 # --- other packages -------------------------------------------------------------------------------
