@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Plane"]
 
+_MOST_OUTPUTS = 512  # of one step: the thread may add them faster than Python reads them
+
 
 class Plane(Router):
     """
@@ -50,6 +52,7 @@ class Plane(Router):
     def start(self) -> None:
         """Start the thread. Without it, rings are read by `drain` and `disconnect` alone."""
         if self._thread is None and not self._closed:
+            self._most_outputs = _MOST_OUTPUTS
             self._thread = Thread(target=self._run, name="greengrass-plane")
             before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 _E = TypeVar("_E")
 
-_ROUNDS = 16  # steps in one turn of the loop: a busy thread must not keep the others waiting
+_ROUNDS = 4  # steps in one turn of the loop: a busy thread must not keep the others waiting
 
 
 class RouterDriver:
