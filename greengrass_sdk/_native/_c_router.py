@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Router"]
 
 _BUFFER_BYTES = 256 * 1024  # of outputs a call; grows when one is larger
-_INBOX_BYTES = 16 * 1024 * 1024
+_INBOX_BYTES = 2 * 1024 * 1024  # read in a fraction of a second, whatever it holds
 _ROWS = 64  # counters a call
 _route = Struct("=QQQQIIII")  # struct gg_route
 _ROW_BYTES = _route.size

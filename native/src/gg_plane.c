@@ -207,9 +207,13 @@ static int keep(struct gg_plane *plane)
 {
     struct gg_outputs *outputs = &plane->router->work.outputs;
     const struct gg_output *first = gg_outputs_first(outputs);
+    uint64_t limit = plane->inbox_limit;
     struct gg_link *link;
 
-    if (plane->inbox_bytes > plane->inbox_limit && may_be_skipped(first->type))
+    /* What is only shown must not delay what somebody waits for. */
+    if (first->type == GG_TAPPED)
+        limit /= 8;
+    if (plane->inbox_bytes > limit && may_be_skipped(first->type))
         return skip(plane);
     if (gg_outputs_reserve(&plane->memory, &plane->inbox, 1) != GG_OK)
         return GG_ENOMEM;

@@ -73,8 +73,9 @@ struct gg_taken {
  *
  * Of GG_SEND there are only those for peers that the owner drives; to the types
  * of enum gg_output_type come those below. When more than `inbox_bytes` wait,
- * GG_TAPPED, GG_UNROUTED and GG_FINISHED are left out and counted in
- * GG_SKIPPED, and messages for peers that the owner drives wait in the router.
+ * GG_TAPPED (at an eighth of it), GG_UNROUTED and GG_FINISHED are left out and
+ * counted in GG_SKIPPED, and messages for peers that the owner drives wait in
+ * the router.
  *
  * Returns what went wrong since the last call, then other records follow by the
  * next one: GG_ENOMEM (nothing is lost), GG_EENDPOINT (a row leads nowhere). */
