@@ -42,17 +42,17 @@ _LEAST = 65536  # GG_RING_LEAST
 class RingWake:
     """Ends the wait of a thread that sleeps on the futex."""
 
-    __slots__ = ("_handle", "seen")
+    __slots__ = ("_link", "seen")
 
-    def __init__(self, port: Port) -> None:
-        self._handle = port.handle
+    def __init__(self, link: RingLink) -> None:
+        self._link = link
         self.seen = 0
 
     def ring(self) -> None:
-        lib.gg_port_interrupt(self._handle)
+        self._link.interrupt()
 
     def clear(self) -> None:
-        self.seen = lib.gg_port_alarms(self._handle)
+        self.seen = self._link.alarms
 
     def close(self) -> None:
         """Nothing to close: it is a word in the port."""
@@ -65,6 +65,7 @@ class RingLink:
         "_look",
         "_news",
         "_poller",
+        "alarms",
         "eof",
         "failure",
         "lane",
@@ -77,6 +78,7 @@ class RingLink:
 
     def __init__(self, port: Port) -> None:
         self.port = port
+        self.alarms = 0
         self.eof = False
         self.failure: Exception | None = None
         self.outgoing: deque[OutgoingFrame] = deque()
@@ -113,7 +115,12 @@ class RingLink:
             pass  # nothing was there
 
     def wake(self) -> RingWake:
-        return RingWake(self.port)
+        return RingWake(self)
+
+    def interrupt(self) -> None:
+        """End the waits under way. Counts as C does, so that nobody has to ask it."""
+        self.alarms = (self.alarms + 1) & 0xFFFFFFFF
+        lib.gg_port_interrupt(self.port.handle)
 
     def wait(self, events: int, wake: RingWake, timeout_s: float | None, *, answer: bool) -> None:
         if self.port.ended:
@@ -170,7 +177,7 @@ class RingLink:
             self.port.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # the peer was faster
-        lib.gg_port_interrupt(self.port.handle)
+        self.interrupt()
 
     def dispose(self) -> None:
         self.port.close()

@@ -69,6 +69,9 @@ class Connection:
         Raises:
             CoreUnavailableError: There is none to be had.
         """
+        short = self.short
+        if short is not None and not short.channel.closed:
+            return short
         own = self._own
         if own is not None and not own.channel.closed and not self._closed:
             return own
@@ -219,18 +222,11 @@ class Client:
 
         Ref: SDK 1.6 Lambda.Client.invoke, InvocationType RequestResponse
         """
-        from greengrass_sdk._native import Kind
-        from greengrass_sdk.client.requests import Invocation, timed_out
-        from greengrass_sdk.errors import RequestTimeoutError
+        from greengrass_sdk.client.requests import invoke
 
-        session = self._connection.session()
-        call = Invocation(session, function, payload, qualifier, client_context)
-        head = (Kind.INVOKE, call.flags, session.endpoint, call.topic, call.context, call.payload)
-        try:
-            answer = session.channel.call(*head, timeout_s)
-        except RequestTimeoutError as error:
-            raise timed_out(f"invoke {call.function!r}", error.timeout_s or 0.0) from error
-        return call.finish(answer)
+        return invoke(
+            self._connection.session(), function, payload, qualifier, client_context, timeout_s
+        )
 
     def invoke_async(
         self,

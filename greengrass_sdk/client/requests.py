@@ -40,6 +40,7 @@ __all__ = [
     "Invocation",
     "Publication",
     "function_address",
+    "invoke",
     "messages",
     "publish",
     "timed_out",
@@ -106,6 +107,24 @@ class Publication:
             )
 
 
+def invoke(
+    session: Session,
+    function: str,
+    payload: Payload,
+    qualifier: str | None,
+    client_context: ClientContext,
+    timeout_s: float | None,
+) -> InvokeResult:
+    """Invoke a function and wait for its result."""
+    call = Invocation(session, function, payload, qualifier, client_context)
+    body = (call.topic, call.context, call.payload)
+    try:
+        answer = session.channel.call(Kind.INVOKE, call.flags, session.endpoint, *body, timeout_s)
+    except RequestTimeoutError as error:
+        raise timed_out(f"invoke {call.function!r}", error.timeout_s or 0.0) from error
+    return call.finish(answer)
+
+
 class Invocation:
     """An invocation: checked, encoded, and what its answer means."""
 
@@ -124,7 +143,7 @@ class Invocation:
         self._session = session
         self.function = function_address(function, qualifier)
         self.topic = self.function.encode()
-        self.context = encode_context(client_context)
+        self.context = b"" if client_context is None else encode_context(client_context)
         self.payload = encode_payload(payload)
         self.flags = Flag.EVENT if event else 0
         limit = session.invoke_payload_bytes

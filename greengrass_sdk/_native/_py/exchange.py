@@ -270,10 +270,16 @@ class Exchange:
     ) -> bool:
         """Wait until `ready`, working at `post` for all if nobody does; False when time is up."""
         self.check()
-        expired = False
+        at_work = expired = False
         try:
             while True:
                 with self.lock:
+                    if at_work:
+                        self._read(self._link, waiter)
+                        if post is self.writing:
+                            self._flush(self._link, waiter)
+                        if ready():
+                            return True
                     # First take the post, then look: news that comes later will wake us there.
                     at_work = self._take(post, waiter)
                     if ready():
@@ -285,10 +291,6 @@ class Exchange:
                 expired = left is not None and left <= 0
                 if at_work:
                     link.wait(post.events, post.wake, left, answer=bool(self.calls))
-                    with self.lock:
-                        self._read(link, waiter)
-                        if post is self.writing:
-                            self._flush(link, waiter)
                 elif left is None:
                     waiter.bell.acquire()
                 elif not expired:
@@ -312,7 +314,8 @@ class Exchange:
         with self.lock:
             self._link.waiting.discard(waiter)
             post.leave(waiter)
-            self._dispose()
+            if self._closed:
+                self._dispose()
 
     # Writing
 
