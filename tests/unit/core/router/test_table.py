@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from greengrass_sdk import _native
 from greengrass_sdk._native import Flag, Frame, Kind
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk._native._py.router.state import CORE, FunctionTarget, PeerTarget
@@ -44,6 +46,19 @@ target = "cloud"
 """
 
 
+@pytest.fixture(params=["python", "c"])
+def machine(request):
+    """Each machine that a table may be installed in."""
+    bounds: Any = {"work_items": 10, "topic_payload_bytes": 100, "invoke_payload_bytes": 100}
+    if request.param == "python":
+        return Router(**bounds)
+    if _native.impl == "python":
+        pytest.skip("the Python implementation has no machine in C")
+    from greengrass_sdk._native._c_router import Router as CRouter
+
+    return CRouter(**bounds)
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
     (tmp_path / "code").mkdir()
@@ -64,8 +79,7 @@ def test_a_row_becomes_a_route_that_the_index_finds(table):
     assert "measure" == table.subscription(table.routes[0]).id
 
 
-def test_install_defines_functions_clients_and_devices(table):
-    machine = Router(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
+def test_install_defines_functions_clients_and_devices(table, machine):
     table.install(machine)
     pump = machine.target_state(table.number("pump"))
     assert isinstance(pump, FunctionTarget)
@@ -82,8 +96,7 @@ def test_install_defines_functions_clients_and_devices(table):
         "arn:aws:lambda:us-east-1:000000000000:function:pump:3",
     ],
 )
-def test_a_function_is_invoked_by_every_one_of_its_names(table, name):
-    machine = Router(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
+def test_a_function_is_invoked_by_every_one_of_its_names(table, name, machine):
     table.install(machine)
     tool = table.numbers[TOOL]
     machine.define_service(tool)
@@ -92,8 +105,7 @@ def test_a_function_is_invoked_by_every_one_of_its_names(table, name):
 
 
 @pytest.mark.parametrize("name", [SHADOW_ARN, f"{SHADOW_ARN}:1", "GGShadowService"])
-def test_the_shadow_service_is_invoked_as_a_function_is(table, name):
-    machine = Router(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
+def test_the_shadow_service_is_invoked_as_a_function_is(table, name, machine):
     table.install(machine)
     tool = table.numbers[TOOL]
     machine.define_service(tool)
@@ -156,8 +168,7 @@ target = "cloud"
 """
 
 
-def test_a_changed_table_takes_over_while_workers_and_counters_stay(tmp_path, table):
-    machine = Router(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
+def test_a_changed_table_takes_over_while_workers_and_counters_stay(tmp_path, table, machine):
     table.install(machine)
     machine.define_service(table.number("cloud"))
     climate = table.number("climate")
