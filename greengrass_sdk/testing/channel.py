@@ -28,11 +28,6 @@ _CLOSED = "the connection to the core is closed"
 _numbers = itertools.count(1)
 
 
-def _never(*_: object) -> bool:
-    """Publish nothing the short way: `send` has no cost to save."""
-    return False
-
-
 class Plane(Protocol):
     """What a channel needs of the core."""
 
@@ -50,14 +45,14 @@ class FakeChannel:
     """
     The frames of one peer; see :class:`greengrass_sdk._native._abc.Channel`.
 
-    Callbacks are called on the thread that causes them.
+    Callbacks are called on the thread that causes them. There is no short way to publish: a client
+    that knows one keeps its session, and here another function may call it the next time.
     """
 
     def __init__(self, plane: Plane, peer: int) -> None:
         self.peer = peer
         self.dropped = 0
         self.closed = False
-        self.publish: Callable[[str, object, int, int, int], bool] = _never
         self._plane = plane
         self._inbox: deque[Frame] = deque()
         self._answers: dict[int, Frame | None] = {}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Declarations", "code_of", "handler_name"]
 
 _INLINE = "test.handler"
+_DEFAULTS = Group(name="test", core="test-core")
 
 
 class Declarations:
@@ -42,7 +43,7 @@ class Declarations:
     """
 
     def __init__(self, **settings: Any) -> None:
-        self._settings = Group(**{"name": "test", "core": "test-core", **settings})
+        self._settings = evolve(_DEFAULTS, **settings) if settings else _DEFAULTS
         self.members: dict[str, Member] = {}
         self.changed = True
         self.fresh: list[Member] = []

@@ -81,8 +81,12 @@ class FakeCore(Greengrass):
         **settings: str,
     ) -> None:
         super().__init__()
-        bounds = {} if limits is None else {"limits": limits}
-        self._declared = Declarations(strict=strict, **bounds, **settings)
+        given: dict[str, Any] = dict(settings)
+        if strict:
+            given["strict"] = True
+        if limits is not None:
+            given["limits"] = limits
+        self._declared = Declarations(**given)
         self._clock = VirtualClock(start.timestamp() if isinstance(start, datetime) else start)
         self._max_steps = max_steps
         self._busy_s = busy_s
@@ -92,6 +96,7 @@ class FakeCore(Greengrass):
         self._engine: Engine | None = None
         self._crew: Crew | None = None
         self._table: Table | None = None
+        self._layout = Layout(_NO_ROOT)
         self._folder: TemporaryDirectory[str] | None = None
         self._closed = False
         identity.activate(self)
@@ -311,8 +316,8 @@ class FakeCore(Greengrass):
         self._check_open()
         if not self._declared.changed:
             return
-        fresh_folder = [m for m in self._declared.fresh if m.model.code.is_file()]
         group, fresh = self._declared.take()
+        zips = [m for m in fresh if m.handler is None and m.model.code.is_file()]
         engine = self._engine
         if engine is None:
             engine = self._engine = Engine(
@@ -323,26 +328,25 @@ class FakeCore(Greengrass):
                 busy_s=self._busy_s,
             )
             engine.on_publish(self._publish)
-            self._crew = Crew(engine, self._layout(), self._failures.append)
+            self._crew = Crew(engine, lambda: self._layout, self._failures.append)
             self._table = Table(group)
             engine.serve(self._table.numbers[CLOUD], lambda _: None)  # `_publish` has the message
         else:
             self._table = self._running_table.successor(group)
-        for member in fresh_folder:
-            packages.install(group.functions[member.name], self._layout(on_disk=True))
+        for member in zips:
+            packages.install(group.functions[member.name], self._unpacked())
         engine.install(self._table)
         self._started().add(group, fresh, self._table.numbers)
 
-    def _layout(self, *, on_disk: bool = False) -> Layout:
-        """Return where a core would keep things; only the code of zips is really kept."""
-        if not on_disk and not any(m.model.code.is_file() for m in self._declared.members.values()):
-            return Layout(_NO_ROOT)
+    def _unpacked(self) -> Layout:
+        """Return a layout on disk, for the code of zips."""
         if self._folder is None:
             from tempfile import TemporaryDirectory
 
             self._folder = TemporaryDirectory(prefix="greengrass-fake-")
-            Layout(Path(self._folder.name)).create()
-        return Layout(Path(self._folder.name))
+            self._layout = Layout(Path(self._folder.name))
+            self._layout.create()
+        return self._layout
 
     def _session(self, endpoint: int, identity_: str) -> Session:
         limits = self._declared.limits

@@ -86,11 +86,15 @@ class Crew(Hooks):
     All functions and workers of one FakeCore.
 
     Args:
+        layout: Returns where a core would keep things.
         failed: Is told of every failure that no caller hears of.
     """
 
     def __init__(
-        self, engine: Engine, layout: Layout, failed: Callable[[FunctionFailure], None]
+        self,
+        engine: Engine,
+        layout: Callable[[], Layout],
+        failed: Callable[[FunctionFailure], None],
     ) -> None:
         self._engine = engine
         self._layout = layout
@@ -203,9 +207,10 @@ class Crew(Hooks):
     def _message(self, member: Member, number: int) -> SpawnMessage:
         """Return what a core would tell a worker."""
         function, limits = member.model, self._group.limits
-        code = packages.code_folder(function, self._layout)
+        layout = self._layout()
+        code = packages.code_folder(function, layout)
         variables = environment.build(
-            function, self._group, self._layout, token="0" * 32, base_env=_base_environment()
+            function, self._group, layout, token="0" * 32, base_env=_base_environment()
         )
         return {
             "op": "spawn",

@@ -171,11 +171,11 @@ class Task:
 
     def run(self) -> None:
         """Give the thread its turn; the scheduler waits for the end of it."""
+        self._baton.release()
         if not self.started:
             self.started = True
             if self.body is not None:
                 Thread(target=self._main, name=self.name, daemon=True).start()
-        self._baton.release()
 
     def _main(self) -> None:
         try:
