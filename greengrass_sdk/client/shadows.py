@@ -48,23 +48,59 @@ _ERRORS = {
 
 class ShadowDocument:
     """
-    A shadow as it is: `desired`, `reported` and `delta`, each empty if there is none.
+    A shadow as it is, and as it came: `payload` is JSON, which the attributes decode when asked.
 
-    `metadata` tells when each value was set, `version` counts the updates, `timestamp` is when the
-    answer was made; `payload` is the answer as it came.
+    Each of them is empty, or 0, if the document has no such part.
     """
 
-    __slots__ = ("delta", "desired", "metadata", "payload", "reported", "timestamp", "version")
+    __slots__ = ("_document", "payload")
 
-    def __init__(self, payload: bytes, document: dict[str, Any]) -> None:
-        state = document.get("state") or {}
-        self.desired: dict[str, Any] = state.get("desired", {})
-        self.reported: dict[str, Any] = state.get("reported", {})
-        self.delta: dict[str, Any] = state.get("delta", {})
-        self.metadata: dict[str, Any] = document.get("metadata", {})
-        self.version: int = document.get("version", 0)
-        self.timestamp: int = document.get("timestamp", 0)
+    def __init__(self, payload: bytes, document: dict[str, Any] | None = None) -> None:
         self.payload = payload
+        self._document = document
+
+    def json(self) -> dict[str, Any]:
+        """Return the whole document, decoded."""
+        if self._document is None:
+            import json
+
+            self._document = json.loads(self.payload)
+        return self._document
+
+    @property
+    def desired(self) -> dict[str, Any]:
+        """What the thing should be."""
+        return self._state("desired")
+
+    @property
+    def reported(self) -> dict[str, Any]:
+        """What the thing says that it is."""
+        return self._state("reported")
+
+    @property
+    def delta(self) -> dict[str, Any]:
+        """What is desired and not, or not so, reported."""
+        return self._state("delta")
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """When each value was set: {"desired": ..., "reported": ...}."""
+        found: dict[str, Any] = self.json().get("metadata") or {}
+        return found
+
+    @property
+    def version(self) -> int:
+        """How often the shadow was updated; 0 if there is none."""
+        return int(self.json().get("version", 0))
+
+    @property
+    def timestamp(self) -> int:
+        """When the answer was made, in seconds since 1970."""
+        return int(self.json().get("timestamp", 0))
+
+    def _state(self, section: str) -> dict[str, Any]:
+        found: dict[str, Any] = (self.json().get("state") or {}).get(section, {})
+        return found
 
     def __repr__(self) -> str:
         """Show the version, not the content: payloads are never logged."""
@@ -93,7 +129,7 @@ class ShadowChange:
 class _Requests:
     """What both kinds of shadow ask, and how they read the answers."""
 
-    __slots__ = ("_invoke", "name", "thing")
+    __slots__ = ("_contexts", "_invoke", "name", "thing")
 
     def __init__(self, invoke: Callable[..., Any], thing: str, name: str | None) -> None:
         for value, what in ((thing, "thing"), (name, "name")):
@@ -102,6 +138,7 @@ class _Requests:
             if not isinstance(value, str) or not value or "/" in value:
                 raise InvalidInputError(f"{what} of a shadow is {value!r}; it must be a name")
         self._invoke = invoke
+        self._contexts: dict[str, bytes] = {}
         self.thing = thing
         self.name = name
 
@@ -111,8 +148,13 @@ class _Requests:
     def _arguments(
         self, operation: str, payload: dict[str, Any] | None = None
     ) -> tuple[Payload, ClientContext]:
-        custom = {"subject": subject(self.thing, self.name, operation)}
-        return b"" if payload is None else payload, {"custom": custom}
+        context = self._contexts.get(operation)
+        if context is None:
+            import json
+
+            custom = {"subject": subject(self.thing, self.name, operation)}
+            context = self._contexts[operation] = json.dumps({"custom": custom}).encode()
+        return b"" if payload is None else payload, context
 
     @staticmethod
     def _update(
@@ -126,6 +168,11 @@ class _Requests:
         if client_token is not None:
             request["clientToken"] = client_token
         return request
+
+    def _document(self, result: InvokeResult) -> ShadowDocument:
+        if result.payload.startswith(b'{"state":'):
+            return ShadowDocument(result.payload)  # no refusal: it is decoded when it is looked at
+        return ShadowDocument(result.payload, self._read(result))
 
     def _read(self, result: InvokeResult) -> dict[str, Any]:
         return read_answer(result.payload, self.thing, self.name)
@@ -192,8 +239,7 @@ class Shadow(_Requests):
             ShadowNotFoundError: There is none.
             ShadowError: The service refused.
         """
-        result = self._ask("get")
-        return ShadowDocument(result.payload, self._read(result))
+        return self._document(self._ask("get"))
 
     def update(
         self,
@@ -272,10 +318,10 @@ class Shadow(_Requests):
         return names
 
     def _ask(self, operation: str, payload: dict[str, Any] | None = None) -> InvokeResult:
-        from greengrass_sdk.model.arn import SHADOW_ARN
+        from greengrass_sdk.model.arn import SHADOW_SERVICE
 
         body, context = self._arguments(operation, payload)
-        result: InvokeResult = self._invoke(SHADOW_ARN, body, client_context=context)
+        result: InvokeResult = self._invoke(SHADOW_SERVICE, body, client_context=context)
         return result
 
 
@@ -286,8 +332,7 @@ class AsyncShadow(_Requests):
 
     async def get(self) -> ShadowDocument:
         """Return the shadow; see `Shadow.get`."""
-        result = await self._ask("get")
-        return ShadowDocument(result.payload, self._read(result))
+        return self._document(await self._ask("get"))
 
     async def update(
         self,
@@ -333,8 +378,10 @@ class AsyncShadow(_Requests):
         return names
 
     async def _ask(self, operation: str, payload: dict[str, Any] | None = None) -> InvokeResult:
-        from greengrass_sdk.model.arn import SHADOW_ARN
+        from greengrass_sdk.model.arn import SHADOW_SERVICE
 
         body, context = self._arguments(operation, payload)
-        pending: Awaitable[InvokeResult] = self._invoke(SHADOW_ARN, body, client_context=context)
+        pending: Awaitable[InvokeResult] = self._invoke(
+            SHADOW_SERVICE, body, client_context=context
+        )
         return await pending

@@ -56,7 +56,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
         """That of the request, once it is known."""
 
 
-@frozen
+@frozen(cache_hash=True)
 class ShadowId:
     """Which shadow: that of a thing (`name` is empty, the classic one), or a named one."""
 

@@ -207,6 +207,8 @@ class ShadowService:
     # One request.
 
     def _check(self, shadow: ShadowId) -> None:
+        if shadow in self._known:
+            return  # it was looked at before
         shadow.check()
         if self.members is not None and shadow.thing not in self.members:
             raise Refusal(404, "Thing not found")

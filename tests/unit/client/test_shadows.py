@@ -12,7 +12,7 @@ from fake_core import result
 
 from greengrass_sdk import AsyncClient, Client, InvokeResult, ShadowChange, ShadowDocument, errors
 from greengrass_sdk.client.shadows import AsyncShadow, Shadow, read_answer
-from greengrass_sdk.model.arn import SHADOW_ARN
+from greengrass_sdk.model.arn import SHADOW_SERVICE
 
 WHOLE = {
     "state": {"desired": {"a": 1}, "reported": {"a": 2}, "delta": {"a": 1}},
@@ -33,8 +33,8 @@ class Service:
         self.asked = []
 
     def invoke(self, function, payload, *, client_context):
-        assert SHADOW_ARN == function
-        self.asked.append((client_context["custom"]["subject"], payload))
+        assert SHADOW_SERVICE == function
+        self.asked.append((json.loads(client_context)["custom"]["subject"], payload))
         return InvokeResult(self.answers.pop(0), "r")
 
     async def invoke_later(self, function, payload, *, client_context):
@@ -227,6 +227,6 @@ def test_a_client_invokes_the_shadow_service(core):
             return (await client.shadow("T").get()).version
 
     assert 7 == asyncio.run(scenario())
-    assert [SHADOW_ARN.encode()] * 2 == [frame.topic for frame in core.wait(2)]
+    assert [SHADOW_SERVICE.encode()] * 2 == [frame.topic for frame in core.wait(2)]
     context = {"custom": {"subject": "$aws/things/T/shadow/get"}}
     assert [context] * 2 == [json.loads(frame.context) for frame in core.wait(2)]
