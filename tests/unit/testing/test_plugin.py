@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,18 @@ def prepare(greengrass):
 """
 
 
+def _is_installed():
+    """Whether pytest finds the plugin by itself, as it does for users."""
+    return bool(entry_points(group="pytest11", name="greengrass_sdk"))
+
+
 @pytest.fixture
 def run(pytester):
     def run(body: str, *options: str):
         pytester.makepyfile(HEAD + body)
-        plugins = ("-p", "no:randomly", "-p", "greengrass_sdk.testing.plugin")
+        plugins = ["-p", "no:randomly"]
+        if not _is_installed():
+            plugins += ["-p", "greengrass_sdk.testing.plugin"]
         return pytester.runpytest_subprocess(*plugins, *options)
 
     return run
