@@ -73,8 +73,8 @@ def run(
     plane: Plane, script: Iterator[int], memory: mmap.mmap, sock: socket.socket, event: int
 ) -> None:
     sock.setblocking(False)
-    for operation in script:
-        operation %= 12
+    for drawn in script:
+        operation = drawn % 12
         if operation in {0, 1}:
             word = draw(script, 1) % len(WORDS)
             at = WORDS[word] * LINE + 4 * (word in SECOND)
