@@ -52,6 +52,27 @@ def test_a_record_of_the_wrong_length_is_an_error_of_the_handler(tmp_path):
     assert b"unpack requires a buffer of 3 bytes" in done.stdout + done.stderr
 
 
+def test_a_light_follows_its_shadow_and_cars_are_counted(tmp_path):
+    with RunningCore(copy_example("traffic_light", tmp_path)) as core:
+        for number, colour in enumerate(["G", "R"] * 3, start=1):
+            core.command(
+                *("shadow", "update", "GG_TrafficLight"),
+                *("--desired", json.dumps({"property": colour})),
+            )
+            core.wait(
+                lambda event: (
+                    (event.get("function"), event.get("level")) == ("light", "INFO")
+                    and "Light changed to" in event["message"]
+                ),
+                count=number,
+            )
+        stats = json.loads(core.message("cars/stats")["payload"])
+        shadow = json.loads(core.command("shadow", "get", "GG_TrafficLight", "--json").stdout)
+    assert 3 == stats["TotalGreenlights"]
+    assert stats["MinCarsPassing"] <= stats["TotalTraffic"] / 3 <= stats["MaxCarsPassing"]
+    assert {"property": "R"} == shadow["state"]["desired"]
+
+
 @pytest.mark.parametrize(
     "path", sorted(EXAMPLES.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}/{path.name}"
 )
