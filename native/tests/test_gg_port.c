@@ -565,6 +565,33 @@ static void put_reference(struct gg_pair *pair, uint32_t size, uint32_t number,
     gg_ring_commit(ring);
 }
 
+TEST(frames_are_received_up_to_a_large_one_and_to_news_of_the_socket)
+{
+    struct gg_pair pair;
+    struct gg_port_view views[4];
+
+    gg_pair_open(&pair, GG_PAIR_CAPACITY);
+    CHECK_INT(GG_EINVAL, gg_port_receive_inline(&pair.worker, views, 0, 1));
+    CHECK_INT(GG_AGAIN, gg_port_receive_inline(&pair.worker, views, 4, 1000));
+    CHECK_INT(GG_OK, put(&pair.core, 1, 10, 0));
+    CHECK_INT(GG_OK, put(&pair.core, 2, 10, 0));
+    CHECK_INT(GG_OK, send_bulk(&pair.core, 3));
+    CHECK_INT(2, gg_port_receive_inline(&pair.worker, views, 4, 1000));
+    CHECK_INT(GG_EINVAL, gg_port_receive_inline(&pair.worker, views, 4, 1000));
+    gg_port_release(&pair.worker);
+    CHECK_INT(GG_AGAIN, gg_port_receive_inline(&pair.worker, views, 4, 1000));
+    take_bulk(&pair, &pair.worker, 1);
+
+    CHECK_INT(GG_OK, put(&pair.core, 4, 10, 0));
+    CHECK_INT(GG_OK, gg_port_tell(&pair.core));
+    CHECK_INT(GG_AGAIN, gg_port_receive_inline(&pair.worker, views, 4, 1000));
+    CHECK_INT(1, gg_port_hear(&pair.worker));
+    CHECK_INT(1, gg_port_receive_inline(&pair.worker, views, 4, 1000));
+    CHECK_INT(4, views[0].id);
+    gg_port_release(&pair.worker);
+    gg_pair_close(&pair);
+}
+
 TEST(a_reference_that_cannot_be_is_refused)
 {
     static const uint32_t bad[][3] = {{0, 1, 8},
@@ -634,6 +661,22 @@ TEST(a_closed_port_says_so)
     CHECK_INT(GG_OK, put(&pair.core, 1, 1, 0));
     gg_pair_close(&pair);
     gg_port_free(&pair.worker);
+}
+
+TEST(what_was_given_back_is_closed)
+{
+    struct gg_pair pair;
+    struct gg_port_view view;
+
+    gg_pair_open(&pair, GG_PAIR_CAPACITY);
+    gg_port_free(&pair.worker);
+    CHECK_INT(GG_ECLOSED, put(&pair.worker, 1, 10, 0));
+    CHECK_INT(GG_ECLOSED, gg_port_flush(&pair.worker));
+    CHECK_INT(GG_ECLOSED, gg_port_receive_inline(&pair.worker, &view, 1, 1));
+    CHECK_INT(GG_ECLOSED, gg_port_interrupt(&pair.worker));
+    CHECK_INT(GG_ECLOSED, gg_port_close(&pair.worker));
+    gg_port_release(&pair.worker);
+    gg_pair_close(&pair);
 }
 
 TEST(close_wakes_everybody_and_the_last_one_out_unmaps)
