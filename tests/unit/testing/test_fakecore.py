@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import zipfile
 from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -397,3 +400,31 @@ def test_two_cores_do_not_see_each_other(core):
         other.deliver("in", {"n": 2})
         assert [b"1"] == core.published().payloads
         assert [b"2"] == other.published().payloads
+
+
+def test_the_code_of_a_function_may_be_a_zip_as_for_a_core(core, tmp_path):
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    return __file__\n")
+    core.add_function("f", "app.handler", code=tmp_path / "code.zip")
+    unpacked = Path(core.invoke("f").json())
+    assert unpacked.is_file()
+    core.close()
+    assert not unpacked.exists()
+
+
+def test_a_mock_may_be_a_handler(core):
+    handler = MagicMock(return_value={"a": 1})
+    core.add_function("f", handler)
+    assert {"a": 1} == core.invoke("f", 7).json()
+    assert 7 == handler.call_args.args[0]
+
+
+def test_what_was_recorded_can_be_asked_for_after_the_end(core):
+    core.add_function("echo", echo)
+    core.subscribe("cloud", "in", "echo")
+    core.deliver("in", {"n": 1})
+    core.close()
+    assert [b"1"] == core.published("out").payloads
+    assert [] == core.logs("echo")
+    with pytest.raises(InvalidInputError, match="no function 'ehco'; there are: echo"):
+        core.logs("ehco")
