@@ -255,6 +255,11 @@ def waiting(core, name):
     return function["waiting"] + function["running"]
 
 
+def stalled(core, name):
+    (function,) = [f for f in core.status()["functions"] if f["name"] == name]
+    return [worker["stalled"] for worker in function["workers"]]
+
+
 class stopped:  # noqa: N801 - reads as a statement
     """Stop the worker of a pinned function meanwhile."""
 
@@ -286,8 +291,10 @@ def test_a_stopped_function_delays_nobody_and_goes_on(core, client, healthy, rou
                 with pytest.raises(RequestTimeoutError):  # a minute in all
                     client.receive(timeout_s=1)
             assert waiting(core, "sleeper") >= min(200 * (number + 1), 1024)
+            assert [True] == stalled(core, "sleeper")
     eventually(lambda: not waiting(core, "sleeper"), "the sleeper takes what was kept")
     assert not has_ended(sleeper.pid)
+    eventually(lambda: stalled(core, "sleeper") == [False], "the sleeper is awake")
 
 
 @pytest.mark.parametrize("lives", [5, pytest.param(200, marks=pytest.mark.slow)])

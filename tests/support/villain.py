@@ -20,6 +20,7 @@ import random
 import socket
 import stat
 import struct
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -262,15 +263,23 @@ def do_index(context: Any, at: int, change: int) -> None:
 
 
 def do_scribble(context: Any, seed: int, rounds: int) -> None:
-    """Random bytes over the whole segment at random times, then an impossible index."""
+    """
+    Random bytes over the whole segment at random times, then an impossible index.
+
+    With even seeds only over the data, while another thread sends honest frames.
+    """
     rings = memory()
     assert rings is not None
     chance = random.Random(seed)
+    page = rings.data - rings.base
+    if seed % 2 == 0:
+        threading.Thread(target=publish_forever, daemon=True).start()
     for _ in range(rounds):
-        size = min(1 << chance.randrange(12), rings.size)
-        room = CONTROL_BYTES if chance.random() < 0.3 else rings.size
-        size = min(size, room)
-        rings.write(chance.randrange(room - size + 1), chance.randbytes(size))
+        size = 1 << chance.randrange(12)
+        first, end = (page, rings.size) if seed % 2 == 0 else (0, rings.size)
+        if seed % 2 and chance.random() < 0.1:
+            first, end, size = 0, CONTROL_BYTES, 4
+        rings.write(chance.randrange(first, end - size + 1), chance.randbytes(size))
         if chance.random() < 0.5:
             wake()
         if chance.random() < 0.3:
@@ -278,6 +287,14 @@ def do_scribble(context: Any, seed: int, rounds: int) -> None:
     rings.set(UP_TAIL, rings.get(UP_HEAD) + rings.up + 1)
     wake()
     await_the_end()
+
+
+def publish_forever() -> None:
+    from greengrass_sdk import Client
+
+    client = Client()
+    while True:
+        client.publish("nowhere", b"x" * 1000)
 
 
 def do_storm(context: Any, count: int) -> None:
