@@ -122,7 +122,7 @@ static const struct gg_record *next_record(struct scene *scene, int wait_ms)
         CHECK_INT(GG_OK, gg_plane_take(scene->plane, now(), scene->records,
                                        RECORDS, &taken));
         scene->at = 0;
-        scene->used = taken.used;
+        scene->used = (size_t)taken.used;
     }
     memcpy(&size, scene->records + scene->at, sizeof size);
     CHECK(size <= scene->used - scene->at);
