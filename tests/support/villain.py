@@ -284,9 +284,9 @@ def do_scribble(context: Any, seed: int, rounds: int) -> None:
             wake()
         if chance.random() < 0.3:
             time.sleep(chance.random() / 1000)  # random times are the point
-    rings.set(UP_TAIL, rings.get(UP_HEAD) + rings.up + 1)
-    wake()
-    await_the_end()
+    while True:  # the honest thread mends it
+        rings.set(UP_TAIL, rings.get(UP_HEAD) + rings.up + 1)
+        wake()
 
 
 def publish_forever() -> None:
