@@ -216,13 +216,13 @@ def _reachable(*, needed: bool) -> Iterator[Check]:
 
     paths = {Path(sys.executable), Path(sys.base_prefix), Path(greengrass_sdk.__file__ or "")}
     paths |= {Path(path) for minor in MINOR_VERSIONS if (path := shutil.which(f"python3.{minor}"))}
-    for path in sorted({*paths, *(path.resolve() for path in paths)}):
-        closed = next((str(one) for one in reversed(path.parents) if _is_closed(one)), None)
+    for found in sorted({*paths, *(each.resolve() for each in paths)}):
+        closed = next((str(one) for one in reversed(found.parents) if _is_closed(one)), None)
         if closed is not None:
             yield Check(
                 "other users",
                 WARN if needed else INFO,
-                f"{path} is out of reach for them ({closed} lets nobody else in): functions that "
+                f"{found} is out of reach for them ({closed} lets nobody else in): functions that "
                 "run as ggc_user or with a run_as would fail in their imports",
                 f"install Python and greengrass-core elsewhere (/opt), or chmod o+x {closed}",
             )

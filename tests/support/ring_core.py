@@ -41,7 +41,7 @@ class RingCore(FakeCore):
         self._over = Event()
         self._raw = FrameDecoder()
         self.theirs = theirs
-        self.channel = RingChannel(theirs, fd, event[0], spin_ns=spin_ns)
+        self.channel = RingChannel(theirs, fd, event[0], spin_ns=spin_ns)  # type: ignore[assignment]  # the same methods
         self._start(ours, script, reading=reading)
 
     def _run(self) -> None:

@@ -28,7 +28,7 @@ def test_a_process_has_the_session_that_it_adopted_last(core):
 
 
 def test_a_process_that_is_many_functions_is_asked_which_one_calls(core):
-    asked = []
+    asked: list[object] = []
     session.seek(asked.append)
     try:
         assert ADDRESS == getattr(session.current(), "identity", None)
