@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from greengrass_sdk.errors import CoreUnavailableError, InvalidInputError
+from time import monotonic
+
+from greengrass_sdk.client.session import current
+from greengrass_sdk.errors import CoreUnavailableError, InvalidInputError, RequestTimeoutError
 from greengrass_sdk.model.limits import TOPIC_BYTES
 
 TYPE_CHECKING = False
@@ -84,8 +87,6 @@ class Connection:
         publish(self.session(), topic, payload, queue_full_policy)
 
     def _connect(self) -> Session:
-        from greengrass_sdk.client.session import current
-
         if self._closed:
             raise CoreUnavailableError(_CLOSED)
         adopted = current(self._name)
@@ -112,8 +113,6 @@ class Connection:
 
     def receiving(self) -> Session:
         """Return the session for receiving, which functions do not."""
-        from greengrass_sdk.client.session import current
-
         if current(self._name) is not None:
             raise InvalidInputError(_FUNCTION_RECEIVES)
         return self.session()
@@ -294,10 +293,7 @@ class Client:
             InvalidInputError: This is a function; it receives in its handler.
             CoreUnavailableError: There is no core, or no longer. The next call connects again.
         """
-        from time import monotonic
-
         from greengrass_sdk.client.requests import messages
-        from greengrass_sdk.errors import RequestTimeoutError
 
         channel = self._connection.receiving().channel
         deadline = None if timeout_s is None else monotonic() + timeout_s

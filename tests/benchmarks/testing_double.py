@@ -11,12 +11,12 @@ beside the time that passes, which other work on the machine makes longer.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import entry_points
 from pathlib import Path
 
 ROUNDS = 5
@@ -38,10 +38,10 @@ BODY = """greengrass.add_function("echo", handler)
     greengrass.subscribe("echo", "out", "cloud")
     greengrass.deliver("in", {"n": n})
     assert greengrass.published("out")[0].json() == n"""
-if entry_points(group="pytest11", name="greengrass_sdk"):
-    WITH, WITHOUT = [], ["-p", "no:greengrass_sdk"]
-else:  # a checkout, of which pytest does not know
-    WITH, WITHOUT = ["-p", "greengrass_sdk.testing.plugin"], []
+WITHOUT: list[str] = []
+WITH = ["-p", "greengrass_sdk.testing.plugin"]
+# Plugins of others, which are there or not, are left out.
+ENVIRONMENT = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def in_process_ms(tests: int) -> tuple[float, float]:
@@ -77,7 +77,9 @@ def pytest_s(folder: Path, options: list[str]) -> tuple[float, float]:
     """Return processor and wall time of one run of pytest in a folder, start included."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "."]
     begin = _children_s(), time.perf_counter()
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
     if run.returncode:
         raise SystemExit(run.stdout + run.stderr)
     return _children_s() - begin[0], time.perf_counter() - begin[1]
@@ -98,6 +100,14 @@ def write(folder: Path, tests: int, *, fixture: bool) -> Path:
     return folder
 
 
+def difference(
+    rounds: int, low: tuple[Path, list[str]], high: tuple[Path, list[str]]
+) -> list[float]:
+    """Return by how many milliseconds one run is dearer than another, by the best of each."""
+    pairs = [(pytest_s(*low), pytest_s(*high)) for _ in range(rounds)]  # in turns
+    return [(min(b[n] for _, b in pairs) - min(a[n] for a, _ in pairs)) * 1000 for n in (0, 1)]
+
+
 def main() -> None:
     """Measure and print."""
     tests = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
@@ -108,17 +118,9 @@ def main() -> None:
         empty = write(base / "empty", 1, fixture=False)
         bare = write(base / "bare", tests, fixture=False)
         full = write(base / "full", tests, fixture=True)
-        without, loaded = [], []
-        for _ in range(2 * ROUNDS):  # in turns: the machine may have other work
-            without.append(pytest_s(empty, WITHOUT))
-            loaded.append(pytest_s(empty, WITH))
-        cpu, wall = (
-            (min(b) - min(a)) * 1000
-            for a, b in zip(zip(*without, strict=True), zip(*loaded, strict=True), strict=True)
-        )
+        cpu, wall = difference(ROUNDS, (empty, WITHOUT), (empty, WITH))
         print(f"the plugin, unused: {cpu:.1f} ms processor, {wall:.1f} ms wall (goal 20 ms)")
-        pairs = zip(pytest_s(bare, WITH), pytest_s(full, WITH), strict=True)
-        cpu, wall = ((b - a) / tests * 1000 for a, b in pairs)
+        cpu, wall = (ms / tests for ms in difference(3, (bare, WITH), (full, WITH)))
         print(f"one test of {tests}, over an empty one: {cpu:.2f} ms processor, {wall:.2f} ms wall")
 
 

@@ -11,7 +11,7 @@ handlers in :mod:`greengrass_sdk._native._py.link`, the callbacks for event loop
 from __future__ import annotations
 
 from collections import deque
-from itertools import repeat
+from itertools import islice, repeat
 from time import monotonic
 
 from greengrass_sdk._native import MAX_FRAME
@@ -233,7 +233,7 @@ class LinkChannel:
         inbox = self._exchange.inbox
         with self._exchange.lock:
             count = 0
-            for frame in tuple(inbox):
+            for frame in tuple(islice(inbox, min(max(max_bytes + 1, 1), len(inbox)))):
                 max_bytes -= len(frame.payload)
                 if count and max_bytes < 0:
                     break

@@ -23,9 +23,10 @@ def sleeper():
         process.kill()
 
 
-def test_a_process_has_a_session_and_the_environment_it_was_started_with(sleeper):
+def test_a_process_has_a_session_and_the_environment_it_was_started_with(sleeper, eventually):
     assert processes.session_of(sleeper.pid) == sleeper.pid
-    assert processes.environment_of(sleeper.pid, b"MARK") == b"mine"
+    # Popen is told of the exec a moment before the new memory can be read.
+    eventually(lambda: processes.environment_of(sleeper.pid, b"MARK") == b"mine", "it has MARK")
     assert processes.environment_of(sleeper.pid, b"MAR") is None
 
 
