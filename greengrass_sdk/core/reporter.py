@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from greengrass_sdk._native._py.router.events import Finished, Skipped, Tapped, Unrouted
+    from greengrass_sdk._native._py.router.state import Item
     from greengrass_sdk.core.ports import FunctionLog
     from greengrass_sdk.core.router.table import Table
     from greengrass_sdk.core.telemetry.view import View
@@ -25,6 +27,9 @@ __all__ = ["Reporter"]
 
 _WARNINGS_A_MINUTE = 30  # a function may publish on a new topic each time
 _MINUTE_S = 60.0
+_SHOWN_CHARS = 1024  # of a part of an error document
+_SHOWN_FRAMES = 100
+_FRAME_PARTS = 4  # file, line, function, source
 _routing = logging.getLogger("greengrass_sdk.core.router")
 
 
@@ -112,4 +117,31 @@ class Reporter:
                 outcome=event.outcome.value,
                 duration_ms=round((event.now - started) * 1000, 3),
                 subject=topic if item.kind == Kind.MESSAGE else None,
+                type=_type(item),
+                error=None if event.outcome is Outcome.OK else _error(event.document),
             )
+
+
+def _type(item: Item) -> str:
+    if item.kind == Kind.MESSAGE:
+        return "message"
+    return "call" if item.is_call else "event"
+
+
+def _error(document: bytes) -> dict[str, Any]:
+    """Return an error document, which functions write, cut to what is fit to be shown."""
+    try:
+        found = json.loads(document)
+    except (ValueError, RecursionError):
+        found = None
+    found = found if isinstance(found, dict) else {}
+    trace = found.get("stackTrace")
+    return {
+        "errorType": str(found.get("errorType") or "")[:_SHOWN_CHARS],
+        "errorMessage": message_of(document),
+        "stackTrace": [
+            [part if isinstance(part, int) else str(part)[:_SHOWN_CHARS] for part in frame]
+            for frame in (trace if isinstance(trace, list) else [])[:_SHOWN_FRAMES]
+            if isinstance(frame, list) and len(frame) == _FRAME_PARTS
+        ],
+    }

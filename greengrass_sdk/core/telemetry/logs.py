@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.core.layout import Layout
     from greengrass_sdk.model.group import Logger
 
-    OnRecord = Callable[[str | None, str, str], None]
+    OnRecord = Callable[[str | None, str, str, str], None]
     Schedule = Callable[[Callable[[], None]], object]
 
 __all__ = ["FunctionLog", "LogSettings", "Logs", "SystemLogs"]
@@ -90,7 +90,7 @@ class Logs:
 
     Args:
         schedule: Gets each flush that is due; the event loop's `call_soon` in the core.
-        on_record: Hears (function or None, level, message) of each record that is written.
+        on_record: Hears (function or None, level, message, origin) of each record that is written.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class FunctionLog:
         if number >= LEVELS["FATAL"]:
             self._file.flush()
         if self._on_record is not None:
-            self._on_record(self.name, level, message)
+            self._on_record(self.name, level, message, origin)
 
     def flush(self) -> None:
         """Write everything that is pending."""
@@ -246,7 +246,7 @@ class SystemLogs(logging.Handler):
             self._crash.write(line)
             self.flush()
         if self._on_record is not None:
-            self._on_record(None, level, message)
+            self._on_record(None, level, message, origin)
 
     def crash(self, error: BaseException, doing: str = "the core ends") -> None:
         """Write what ends the core to `crash.log` and `runtime.log`, and all that is pending."""
@@ -278,7 +278,7 @@ class SystemLogs(logging.Handler):
         with suppress(OSError, ValueError, AttributeError):  # no standard error: a daemon
             sys.stderr.write(f"greengrass: {text}\n")
         if self._on_record is not None:
-            self._on_record(None, "ERROR", text)
+            self._on_record(None, "ERROR", text, "greengrass")
 
     # --- life
 

@@ -15,7 +15,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Event = dict[str, Any]
 
@@ -97,8 +97,18 @@ class View:
         outcome: str,
         duration_ms: float | None,
         subject: str | None = None,
+        *,
+        type: str = "call",
+        error: Mapping[str, Any] | None = None,
     ) -> None:
-        """Show a run of a handler that got its outcome; with a subject, a message triggered it."""
+        """
+        Show a run of a handler that got its outcome.
+
+        Args:
+            subject: The topic of the message that triggered it.
+            type: `message`, `event`, or `call`: of these alone somebody hears the outcome.
+            error: `errorType`, `errorMessage` and `stackTrace` of a run that failed.
+        """
         if self._sink is None or not self._invocations.take():
             return
         self._tell_skipped()
@@ -111,6 +121,8 @@ class View:
                 "outcome": outcome,
                 "duration_ms": duration_ms,
                 "subject": subject,
+                "type": type,
+                "error": error,
             }
         )
 
@@ -120,9 +132,19 @@ class View:
             {"event": "function", "function": name, "state": state, "pid": pid, "reason": reason}
         )
 
-    def log(self, function: str | None, level: str, message: str) -> None:
+    def log(
+        self, function: str | None, level: str, message: str, origin: str = "greengrass"
+    ) -> None:
         """Show a log record; without a function it is the system's."""
-        self._emit({"event": "log", "function": function, "level": level, "message": message})
+        self._emit(
+            {
+                "event": "log",
+                "function": function,
+                "level": level,
+                "message": message,
+                "origin": origin,
+            }
+        )
 
     def skip(self, count: int) -> None:
         """Count messages that were never handed to `message`."""

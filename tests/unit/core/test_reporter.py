@@ -126,6 +126,37 @@ def test_a_handled_end_is_the_functions_own_to_log(bench):
     assert [("a/b", "handled")] == [(e["subject"], e["outcome"]) for e in bench.events]
 
 
+@pytest.mark.parametrize(
+    ("kind", "event", "type_"),
+    [
+        (Kind.MESSAGE, False, "message"),
+        (Kind.INVOKE, True, "event"),
+        (Kind.INVOKE, False, "call"),
+    ],
+)
+def test_a_failed_run_is_shown_with_its_error_and_who_hears_of_it(bench, kind, event, type_):
+    document = b'{"errorMessage": "m", "errorType": "T", "stackTrace": [["f", 1, "g", "x"], 5]}'
+    finished = ended(bench, kind, Outcome.HANDLED, document)
+    finished.item.event = event
+    bench.reporter.finished(finished)
+    [shown] = bench.events
+    assert type_ == shown["type"]
+    assert {
+        "errorType": "T",
+        "errorMessage": "m",
+        "stackTrace": [["f", 1, "g", "x"]],
+    } == shown["error"]
+
+
+@pytest.mark.parametrize("document", [b"", b"[]", b"nonsense", b"[" * 100_000, b'{"stackTrace":1}'])
+def test_an_error_document_that_is_none_is_shown_all_the_same(bench, document):
+    bench.reporter.finished(ended(bench, Kind.MESSAGE, Outcome.HANDLED, document))
+    assert ("", []) == (
+        bench.events[0]["error"]["errorType"],
+        bench.events[0]["error"]["stackTrace"],
+    )
+
+
 def test_a_flood_of_unrouted_topics_is_warned_about_within_bounds(bench, caplog):
     caplog.set_level(logging.WARNING)
     for number in range(100):

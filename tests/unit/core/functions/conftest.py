@@ -49,7 +49,7 @@ class Bench:
         self.states = []
         self.records: list[tuple[str | None, str, str]] = []
         self.finished: list[events.Finished] = []
-        self.logs = Logs(self.layout, on_record=lambda *record: self.records.append(record))
+        self.logs = Logs(self.layout, on_record=lambda *record: self.records.append(record[:3]))
         self.table = Table(self.group)
         self.driver = driver(self.loop)
         self.machine = self.driver.machine

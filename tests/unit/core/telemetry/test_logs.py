@@ -92,7 +92,7 @@ def test_records_below_the_level_are_neither_written_nor_shown(layout, records):
         log.write(level, "a.py:1", level)
     logs.close()
 
-    assert [("hello", "ERROR", "ERROR"), ("hello", "FATAL", "FATAL")] == records
+    assert [("hello", level, level, "a.py:1") for level in ("ERROR", "FATAL")] == records
     assert 2 == log.path.read_text().count("\n")
     assert "ERROR" == logs.level
 
@@ -160,7 +160,9 @@ def test_the_logger_picks_the_file(logs, layout, logger, file):
 def test_system_records_are_shown_without_a_function(logs, records):
     logging.getLogger("greengrass_sdk.core").info("hello")
 
-    assert [(None, "INFO", "hello")] == records
+    [(function, level, message, origin)] = records
+    assert (None, "INFO", "hello") == (function, level, message)
+    assert origin.startswith("test_logs.py:")
 
 
 def test_the_system_level_is_of_its_own(layout):
@@ -252,7 +254,7 @@ def test_a_disk_that_takes_no_system_log_is_told_to_people_once(layout, capsys, 
 
     text = f"cannot write {layout.system_log_dir / 'runtime.log'}: "
     assert 1 == capsys.readouterr().err.count(text)
-    assert ["ERROR", "INFO", "INFO"] == sorted(level for _, level, _ in records)
+    assert ["ERROR", "INFO", "INFO"] == sorted(level for _, level, _, _ in records)
 
 
 def test_threads_may_log(layout):

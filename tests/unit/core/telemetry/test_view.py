@@ -89,7 +89,7 @@ def test_bytes_that_are_no_text_are_base64(watch):
 
 
 def test_an_invocation(watch):
-    watch.view.invocation("a", "b", "id", "ok", 1.5, "a/topic")
+    watch.view.invocation("a", "b", "id", "ok", 1.5, "a/topic", type="message")
 
     assert [
         {
@@ -101,13 +101,15 @@ def test_an_invocation(watch):
             "outcome": "ok",
             "duration_ms": 1.5,
             "subject": "a/topic",
+            "type": "message",
+            "error": None,
         }
     ] == watch.events
 
 
 def test_a_function_and_a_log_record(watch):
     watch.view.function("hello", "running", 7, None)
-    watch.view.log("hello", "INFO", "x")
+    watch.view.log("hello", "INFO", "x", "a.py:1")
     watch.view.log(None, "ERROR", "y")
 
     assert [
@@ -119,8 +121,22 @@ def test_a_function_and_a_log_record(watch):
             "pid": 7,
             "reason": None,
         },
-        {"event": "log", "at_ms": 1234, "function": "hello", "level": "INFO", "message": "x"},
-        {"event": "log", "at_ms": 1234, "function": None, "level": "ERROR", "message": "y"},
+        {
+            "event": "log",
+            "at_ms": 1234,
+            "function": "hello",
+            "level": "INFO",
+            "message": "x",
+            "origin": "a.py:1",
+        },
+        {
+            "event": "log",
+            "at_ms": 1234,
+            "function": None,
+            "level": "ERROR",
+            "message": "y",
+            "origin": "greengrass",
+        },
     ] == watch.events
 
 
