@@ -35,6 +35,14 @@ def _after_a_check(code: CodeType, cache: dict[CodeType, set[int]]) -> set[int]:
     return cache[code]
 
 
+def _in_finalizer(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
+
+
 class _Tracer:
     def __init__(self, files: set[str], at: int, happening: Callable[[], None]) -> None:
         self.files = files
@@ -48,7 +56,7 @@ class _Tracer:
         code = frame.f_code
         if code.co_filename not in self.files or self.happened is not None:
             return None
-        if code.co_name == "__del__":  # of an earlier one; what it raises nobody sees
+        if _in_finalizer(frame):  # of an earlier one; what it raises nobody sees
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
