@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         GreengrassError,
         HandlerError,
         InvalidInputError,
+        InvalidStreamRequestError,
         LimitExceededError,
         LocalProtocolError,
         NativeError,
@@ -57,7 +58,12 @@ if TYPE_CHECKING:
         ShadowVersionConflictError,
         StreamError,
         StreamFullError,
+        StreamMemoryError,
         StreamNotFoundError,
+        StreamPayloadTooLargeError,
+        StreamReadError,
+        StreamStoreError,
+        StreamUpdateError,
     )
 
 __all__ = [
@@ -76,6 +82,7 @@ __all__ = [
     "GreengrassError",
     "HandlerError",
     "InvalidInputError",
+    "InvalidStreamRequestError",
     "InvokeResult",
     "LimitExceededError",
     "LocalProtocolError",
@@ -99,7 +106,12 @@ __all__ = [
     "ShadowVersionConflictError",
     "StreamError",
     "StreamFullError",
+    "StreamMemoryError",
     "StreamNotFoundError",
+    "StreamPayloadTooLargeError",
+    "StreamReadError",
+    "StreamStoreError",
+    "StreamUpdateError",
     "__version__",
 ]
 

@@ -33,9 +33,15 @@ of the function, the limit that was exceeded, stands in attributes, never only i
     * :exc:`SecretError`
         * :exc:`SecretNotFoundError` (also a :exc:`LookupError`)
     * :exc:`StreamError`
-        * :exc:`StreamNotFoundError` (also a :exc:`LookupError`)
+        * :exc:`InvalidStreamRequestError` (also an :exc:`InvalidInputError`)
         * :exc:`StreamFullError`
+        * :exc:`StreamUpdateError`
+        * :exc:`StreamNotFoundError` (also a :exc:`LookupError`)
         * :exc:`NotEnoughMessagesError`
+        * :exc:`StreamPayloadTooLargeError`
+        * :exc:`StreamReadError`
+        * :exc:`StreamStoreError`
+        * :exc:`StreamMemoryError` (also a :exc:`MemoryError`)
     * :exc:`DeploymentError`
     * :exc:`NativeError`
 
@@ -65,6 +71,7 @@ __all__ = [
     "GreengrassError",
     "HandlerError",
     "InvalidInputError",
+    "InvalidStreamRequestError",
     "LimitExceededError",
     "LocalProtocolError",
     "NativeError",
@@ -84,7 +91,12 @@ __all__ = [
     "ShadowVersionConflictError",
     "StreamError",
     "StreamFullError",
+    "StreamMemoryError",
     "StreamNotFoundError",
+    "StreamPayloadTooLargeError",
+    "StreamReadError",
+    "StreamStoreError",
+    "StreamUpdateError",
     "error_classes",
     "error_from_code",
 ]
@@ -426,21 +438,47 @@ class SecretNotFoundError(SecretError, LookupError):
 
 
 class StreamError(GreengrassError):
-    """Raised when the stream manager refused a request; `stream` is the name of the stream."""
+    """
+    Raised when the stream manager refused a request; `stream` is the name of the stream.
+
+    `status` is the code that stands for it in AWS's protocol, `aws_name` AWS's exception.
+    """
 
     code = "Stream"
     exit_code = 33
+    status: ClassVar[int] = 1
+    aws_name: ClassVar[str] = "UnknownFailureException"
 
     def __init__(self, message: str = "", *, stream: str = "") -> None:
         super().__init__(message)
         self.stream = stream
 
 
+class InvalidStreamRequestError(StreamError, InvalidInputError):
+    """Raised when a request to the stream manager breaks a rule, or names a stream that exists."""
+
+    code = "InvalidStreamRequest"
+    exit_code = 34
+    status = 3
+    aws_name = "InvalidRequestException"
+
+
 class StreamFullError(StreamError):
-    """Raised when a stream is full and its strategy is to reject new data."""
+    """Raised when a stream, or the disk, is full, and its strategy is to reject new data."""
 
     code = "StreamFull"
     exit_code = 30
+    status = 3
+    aws_name = "InvalidRequestException"
+
+
+class StreamUpdateError(StreamError):
+    """Raised when a definition must not change in this way."""
+
+    code = "StreamUpdate"
+    exit_code = 35
+    status = 17
+    aws_name = "UpdateNotAllowedException"
 
 
 class StreamNotFoundError(StreamError, LookupError):
@@ -448,6 +486,8 @@ class StreamNotFoundError(StreamError, LookupError):
 
     code = "StreamNotFound"
     exit_code = 31
+    status = 5
+    aws_name = "ResourceNotFoundException"
 
 
 class NotEnoughMessagesError(StreamError):
@@ -456,6 +496,54 @@ class NotEnoughMessagesError(StreamError):
     code = "NotEnoughMessages"
     exit_code = 32
     retryable = True
+    status = 13
+    aws_name = "NotEnoughMessagesException"
+
+
+class StreamPayloadTooLargeError(StreamError):
+    """Raised when a message is larger than its stream can ever hold."""
+
+    code = "StreamPayloadTooLarge"
+    exit_code = 36
+    status = 4
+    aws_name = "RequestPayloadTooLargeException"
+
+
+class StreamReadError(StreamError):
+    """
+    Raised when stored messages are damaged and cannot be read.
+
+    Reading goes on at `next_sequence_number`; None: it is not known.
+    """
+
+    code = "StreamRead"
+    exit_code = 37
+    status = 14
+    aws_name = "MessageStoreReadErrorException"
+
+    def __init__(
+        self, message: str = "", *, stream: str = "", next_sequence_number: int | None = None
+    ) -> None:
+        super().__init__(message, stream=stream)
+        self.next_sequence_number = next_sequence_number
+
+
+class StreamStoreError(StreamError):
+    """Raised when the disk refuses what a stream needs; the request changed nothing."""
+
+    code = "StreamStore"
+    exit_code = 38
+    status = 1
+    aws_name = "UnknownFailureException"
+
+
+class StreamMemoryError(StreamError, MemoryError):
+    """Raised when the streams that live in memory have used up what they may."""
+
+    code = "StreamMemory"
+    exit_code = 39
+    status = 15
+    aws_name = "ServerOutOfMemoryException"
 
 
 class DeploymentError(GreengrassError):
