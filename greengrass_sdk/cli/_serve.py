@@ -128,6 +128,7 @@ def build_core(
     *,
     as_current_user: bool,
     on_event: Callable[[dict[str, Any]], None] | None = None,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
 ) -> Core:
     """
     Return the core of `root` for `group`, not started, with what the root's `config.json` says.
@@ -139,7 +140,7 @@ def build_core(
 
     layout, config = read_root(root)
     options = CoreOptions(run_as_current_user=as_current_user, own_process=True)
-    return Core(group, layout, config, options, on_event)
+    return Core(group, layout, config, options, on_event, on_record)
 
 
 def layout_of(root: Path) -> Layout:

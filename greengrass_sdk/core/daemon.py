@@ -88,6 +88,7 @@ class Core:
     Args:
         on_event: Gets every event of `greengrass run --json`, as a dictionary; None when nobody
             watches.
+        on_record: Gets every event of a tape; None when nothing is recorded.
     """
 
     group: Group
@@ -95,6 +96,7 @@ class Core:
     config: CoreConfig | None = None
     options: CoreOptions = field(factory=CoreOptions)
     on_event: Callable[[dict[str, Any]], None] | None = None
+    on_record: Callable[[dict[str, Any]], None] | None = None
     _running: AsyncExitStack = field(factory=AsyncExitStack)
     _stop_requested: asyncio.Event = field(factory=asyncio.Event)
 
@@ -157,6 +159,7 @@ class Core:
             self.group, self.layout, self.config, logs, zygotes, boot, descriptors, spin_ns
         )
         pool.add(fleet.prepare(table.numbers, as_current_user=self.options.run_as_current_user))
+        view.hide(fleet.tokens)
         self._listen_to_router(driver, pool, Reporter(table, fleet.logs, boot, view))
         status = Status(self.layout.root, table, driver, pool, zygotes)
         self._open_socket(loop, status, boot, shadows)
@@ -172,7 +175,12 @@ class Core:
         pool.start_pinned()
 
     def _open_view(self, loop: asyncio.AbstractEventLoop) -> View:
-        view = View(self.on_event, clock=loop.time, now_ms=lambda: time.time_ns() // 1_000_000)
+        view = View(
+            self.on_event,
+            clock=loop.time,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            tape=self.on_record,
+        )
         if view.wanted:
             self._running.callback(view.flush)
             self._running.callback(loop.create_task(_tell_skipped(view)).cancel)

@@ -13,6 +13,9 @@ from attrs import define
 from greengrass_sdk._native import Kind, request_id
 from greengrass_sdk._native._py.router.events import Outcome
 from greengrass_sdk._native._py.router.texts import message_of
+from greengrass_sdk.core.router.table import TOOL
+from greengrass_sdk.core.telemetry.view import Request
+from greengrass_sdk.model.arn import SHADOW_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +62,7 @@ class Reporter:
             event.payload,
             outcome=event.outcome,
             reason=event.reason or None,
+            row=None if event.route is None else event.route.id,
         )
 
     def skipped(self, event: Skipped) -> None:
@@ -119,7 +123,24 @@ class Reporter:
                 subject=topic if item.kind == Kind.MESSAGE else None,
                 type=_type(item),
                 error=None if event.outcome is Outcome.OK else _error(event.document),
+                request=self._request(event) if self.view.recording else None,
             )
+
+    def _request(self, event: Finished) -> Request | None:
+        """
+        Return what was asked from outside, for the tape; None if a function of the group asked.
+
+        Nor is it on the tape what other services than that of shadows are asked and answer: it may
+        be secret.
+        """
+        item, group = event.item, self.table.group
+        asked = self.table.name(event.endpoint)
+        if item.kind != Kind.INVOKE or not (asked in group.functions or asked == SHADOW_SERVICE):
+            return None
+        if self.table.name(item.source) not in (TOOL, *group.clients):
+            return None
+        result = event.document if item.is_call else None
+        return Request(item.queued_at, item.payload, item.context, result)
 
 
 def _type(item: Item) -> str:

@@ -45,6 +45,7 @@ class Fleet:
 
     Attributes:
         logs: Log of each function, by endpoint.
+        tokens: What the functions were given to prove who they are.
     """
 
     group: Group
@@ -56,6 +57,7 @@ class Fleet:
     descriptors: tuple[int, int]
     spin_ns: int = 0
     logs: dict[int, FunctionLog] = field(factory=dict)
+    tokens: list[str] = field(factory=list)
 
     def prepare(
         self, numbers: Mapping[str, int], *, as_current_user: bool
@@ -124,6 +126,8 @@ class Fleet:
         self, function: Function, endpoint: int, code: Path, identity: Identity | None
     ) -> SpawnRequest:
         limits = self.group.limits
+        token = secrets.token_hex(_TOKEN_BYTES)
+        self.tokens.append(token)
         return SpawnRequest(
             worker=0,
             name=function.name,
@@ -134,7 +138,7 @@ class Fleet:
                 function,
                 self.group,
                 self.layout,
-                token=secrets.token_hex(_TOKEN_BYTES),
+                token=token,
                 base_env=os.environ,
                 config=self.config,
                 uid=None if identity is None else identity.uid,

@@ -6,23 +6,40 @@ Each event is a dict that JSON can take, given to a sink that must not block. Me
 invocations above 1000 a second each are sampled: a token bucket decides, so a steady flood is shown
 evenly thinned, and a `skipped` event says how many are missing. Log records are never skipped.
 
-`docs/reference/events.md` lists the events and their keys.
+A tape gets the same events unsampled, with what a replay needs beside them and without the values
+that are to be hidden.
+
+`docs/reference/events.md` lists the events and their keys, `docs/reference/tapes.md` what tapes
+add.
 """
 
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     Event = dict[str, Any]
 
-__all__ = ["EVENTS_PER_S", "SCHEMA", "View"]
+__all__ = ["EVENTS_PER_S", "HIDDEN", "SCHEMA", "Request", "View"]
 
 SCHEMA = 1
 EVENTS_PER_S = 1000
+HIDDEN = "[hidden]"
+"""What stands on a tape where a secret was."""
+_NOTHING: Event = {}
+
+
+class Request(NamedTuple):
+    """An invocation from outside, for a tape; `queued_at` is in seconds of the view's clock."""
+
+    queued_at: float
+    payload: bytes
+    client_context: bytes
+    result: bytes | None
 
 
 class View:
@@ -30,7 +47,8 @@ class View:
     Turns happenings into events.
 
     Args:
-        sink: Takes each event; it must not block. None: nobody watches, and nothing is done.
+        sink: Takes each event; it must not block. None: nobody watches.
+        tape: Takes each event of a recording; it must not block. None: nothing is recorded.
         clock: Monotonic seconds, for the sampling.
         now_ms: Epoch milliseconds, for `at_ms`.
     """
@@ -42,25 +60,39 @@ class View:
         clock: Callable[[], float],
         now_ms: Callable[[], int],
         events_per_s: int = EVENTS_PER_S,
+        tape: Callable[[Event], None] | None = None,
     ) -> None:
         self._sink = sink
+        self._tape = tape
         self._now_ms = now_ms
-        self._held: list[Event] | None = []  # what happened before `started`, which is to be first
+        self._clock = clock
+        self._hidden: list[str] = []
+        # What happened before `started`, which is to be first.
+        self._held: list[Callable[[], None]] | None = []
         self._messages = _Bucket(clock, events_per_s)
         self._invocations = _Bucket(clock, events_per_s)
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody watches."""
-        return self._sink is not None
+        """Whether anybody watches or records."""
+        return self._sink is not None or self._tape is not None
+
+    @property
+    def recording(self) -> bool:
+        """Whether there is a tape."""
+        return self._tape is not None
+
+    def hide(self, values: Iterable[str]) -> None:
+        """Keep secrets off the tape, as they are and as JSON writes them."""
+        for value in filter(None, values):
+            self._hidden += dict.fromkeys((value, json.dumps(value)[1:-1]))
 
     def started(self, root: str, pid: int) -> None:
         """Say that the core is ready: the first event, then what happened before it."""
         held, self._held = self._held or [], None
         self._emit({"event": "started", "schema": SCHEMA, "root": root, "pid": pid})
-        if self._sink is not None:
-            for event in held:
-                self._sink(event)
+        for hand_out in held:
+            hand_out()
 
     def message(
         self,
@@ -70,24 +102,25 @@ class View:
         payload: bytes,
         outcome: str,
         reason: str | None = None,
+        row: str | None = None,
     ) -> None:
         """Show a message at one target; no target means that no row matched."""
-        if self._sink is None or not self._messages.take():
+        shown = self._sink is not None and self._messages.take()
+        if not shown and self._tape is None:
             return
-        self._tell_skipped()
-        text, encoding = _text(payload)
-        self._emit(
-            {
-                "event": "message",
-                "source": source,
-                "subject": subject,
-                "target": target,
-                "payload": text,
-                "encoding": encoding,
-                "outcome": outcome,
-                "reason": reason,
-            }
-        )
+        if shown:
+            self._tell_skipped()
+        event = {
+            "event": "message",
+            "source": source,
+            "subject": subject,
+            "target": target,
+            **_payload_fields(payload),
+            "outcome": outcome,
+            "reason": reason,
+        }
+        recorded = {} if self._tape is None else {**self._visible(payload), "subscription": row}
+        self._emit(event, recorded, shown=shown)
 
     def invocation(
         self,
@@ -100,6 +133,7 @@ class View:
         *,
         type: str = "call",
         error: Mapping[str, Any] | None = None,
+        request: Request | None = None,
     ) -> None:
         """
         Show a run of a handler that got its outcome.
@@ -108,23 +142,26 @@ class View:
             subject: The topic of the message that triggered it.
             type: `message`, `event`, or `call`: of these alone somebody hears the outcome.
             error: `errorType`, `errorMessage` and `stackTrace` of a run that failed.
+            request: For the tape, where the caller is no function of the group: what it asked.
         """
-        if self._sink is None or not self._invocations.take():
+        shown = self._sink is not None and self._invocations.take()
+        if not shown and self._tape is None:
             return
-        self._tell_skipped()
-        self._emit(
-            {
-                "event": "invocation",
-                "caller": caller,
-                "function": function,
-                "request_id": request_id,
-                "outcome": outcome,
-                "duration_ms": duration_ms,
-                "subject": subject,
-                "type": type,
-                "error": error,
-            }
-        )
+        if shown:
+            self._tell_skipped()
+        event = {
+            "event": "invocation",
+            "caller": caller,
+            "function": function,
+            "request_id": request_id,
+            "outcome": outcome,
+            "duration_ms": duration_ms,
+            "subject": subject,
+            "type": type,
+            "error": error,
+        }
+        recorded = {"request": None if request is None else self._request(request)}
+        self._emit(event, recorded, shown=shown)
 
     def function(self, name: str, state: str, pid: int | None, reason: str | None) -> None:
         """Show that a function or one of its workers changed its state."""
@@ -149,6 +186,8 @@ class View:
     def skip(self, count: int) -> None:
         """Count messages that were never handed to `message`."""
         self._messages.skipped += count
+        if self._tape is not None:
+            self._emit({"event": "skipped", "count": count}, shown=False)
 
     def flush(self) -> None:
         """Tell how many events were skipped and not yet told: now and then, and at the end."""
@@ -158,17 +197,52 @@ class View:
         count = self._messages.skipped + self._invocations.skipped
         if count:
             self._messages.skipped = self._invocations.skipped = 0
-            self._emit({"event": "skipped", "count": count})
+            if self._sink is not None:
+                self._emit({"event": "skipped", "count": count}, recorded=None)
 
-    def _emit(self, event: Event) -> None:
-        if self._sink is None:
+    def _emit(self, event: Event, recorded: Event | None = _NOTHING, *, shown: bool = True) -> None:
+        """Hand out an event; `recorded` is what the tape has beside it, None: not on the tape."""
+        if not self.wanted:
             return
         # Keys in the order of the documentation: what, when, then the rest.
         event = {"event": event["event"], "at_ms": self._now_ms(), **event}
+
+        def hand_out() -> None:
+            if shown and self._sink is not None:
+                self._sink(event)
+            if recorded is not None and self._tape is not None:
+                self._tape(self._masked({**event, **recorded}))
+
         if self._held is not None:
-            self._held.append(event)
+            self._held.append(hand_out)
         else:
-            self._sink(event)
+            hand_out()
+
+    def _request(self, request: Request) -> Event:
+        since_ms = round((self._clock() - request.queued_at) * 1000)
+        return {
+            "at_ms": self._now_ms() - max(since_ms, 0),
+            **self._visible(request.payload),
+            "client_context": request.client_context.decode("utf-8", "replace") or None,
+            "result": None if request.result is None else self._visible(request.result),
+        }
+
+    def _visible(self, payload: bytes) -> Event:
+        """Return the keys of a payload without what is hidden, also where it is no text."""
+        for secret in self._hidden:
+            payload = payload.replace(secret.encode(), HIDDEN.encode())
+        return _payload_fields(payload)
+
+    def _masked(self, value: Any) -> Any:
+        """Return a part of an event without what is hidden."""
+        if isinstance(value, str):
+            for secret in self._hidden:
+                value = value.replace(secret, HIDDEN)
+        elif isinstance(value, dict):
+            return {key: self._masked(each) for key, each in value.items()}
+        elif isinstance(value, list):
+            return [self._masked(each) for each in value]
+        return value
 
 
 class _Bucket:
@@ -194,8 +268,9 @@ class _Bucket:
         return True
 
 
-def _text(payload: bytes) -> tuple[str, str]:
+def _payload_fields(payload: bytes) -> Event:
+    """Return `payload` and `encoding`: text if it is UTF-8, else base64."""
     try:
-        return payload.decode("utf-8"), "utf-8"
+        return {"payload": payload.decode("utf-8"), "encoding": "utf-8"}
     except UnicodeDecodeError:
-        return base64.b64encode(payload).decode("ascii"), "base64"
+        return {"payload": base64.b64encode(payload).decode("ascii"), "encoding": "base64"}

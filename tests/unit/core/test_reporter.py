@@ -21,6 +21,7 @@ core = "c"
 [functions.f]
 code = "."
 handler = "f.handler"
+[clients.dashboard]
 [[subscriptions]]
 id = "row"
 source = "cloud"
@@ -49,6 +50,11 @@ class Bench:
         view.started("/root", 1)
         self.events.clear()
         self.reporter = Reporter(self.table, {self.f: self.log}, BOOT, view)
+        self.tape: list[dict[str, Any]] = []
+        taped = View(None, clock=lambda: 0.0, now_ms=lambda: 1, tape=self.tape.append)
+        taped.started("/root", 1)
+        self.tape.clear()
+        self.recorder = Reporter(self.table, {self.f: self.log}, BOOT, taped)
 
 
 @pytest.fixture
@@ -173,3 +179,38 @@ def test_what_failed_in_a_service_of_the_core_is_told_in_its_own_log(bench, capl
     assert [] == bench.log.records
     assert "GGShadowService: invocation" in caplog.text
     assert "it waited" in caplog.text
+
+
+def asked(bench, source="tool", target="f", kind=Kind.INVOKE):
+    """Let a run end that `source` asked for, and return what the tape has of the request."""
+    table = bench.table
+    sender = bench.tool if source == "tool" else table.number(source)
+    item = Item(kind, sender, b"x", b'{"custom": {}}', b"[1]")
+    bench.recorder.finished(Finished(table.number(target), item, Outcome.OK, b"[2]", 0.0))
+    return bench.tape[-1]["request"]
+
+
+@pytest.mark.parametrize("source", ["tool", "dashboard"])
+@pytest.mark.parametrize("target", ["f", "GGShadowService"])
+def test_what_is_asked_from_outside_is_on_the_tape(bench, source, target):
+    request = asked(bench, source, target)
+    assert ("[1]", '{"custom": {}}', "[2]") == (
+        request["payload"],
+        request["client_context"],
+        request["result"]["payload"],
+    )
+
+
+def test_what_functions_ask_each_other_is_not_on_the_tape(bench):
+    assert asked(bench, "f") is None
+
+
+def test_what_a_message_starts_is_on_the_tape_as_the_message_only(bench):
+    assert asked(bench, "cloud", kind=Kind.MESSAGE) is None
+
+
+def test_the_row_of_a_message_is_on_the_tape(bench):
+    route = bench.table.routes[0]
+    bench.recorder.tapped(Tapped(bench.cloud, route, b"a/b", b"x", "delivered", ""))
+    bench.recorder.tapped(Tapped(bench.cloud, None, b"a/b", b"x", "dropped", ""))
+    assert ["row", None] == [event["subscription"] for event in bench.tape]

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from greengrass_sdk.core.telemetry.view import EVENTS_PER_S, View
+from greengrass_sdk.core.telemetry.view import EVENTS_PER_S, HIDDEN, Request, View
 
 
 class Watch:
@@ -240,3 +241,84 @@ def test_the_manual_names_every_event_and_key(watch):
 
     assert {"started", "message", "invocation", "function", "log", "skipped"} <= words
     assert [] == [word for word in sorted(words) if f"`{word}`" not in page]
+
+
+class Recording:
+    """A view that nobody watches, with a tape."""
+
+    def __init__(self, sink=None, now_s=100.0):
+        self.now_s = now_s
+        self.tape: list[dict[str, Any]] = []
+        self.view = View(sink, clock=lambda: self.now_s, now_ms=lambda: 5000, tape=self.tape.append)
+        self.view.started("/root", 1)
+        self.tape.clear()
+
+
+def test_a_tape_is_not_sampled_where_the_view_is():
+    events: list[dict[str, Any]] = []
+    recording = Recording(events.append)
+    for _ in range(EVENTS_PER_S + 5):
+        recording.view.message("a", "t", "b", b"", "delivered")
+        recording.view.invocation("a", "f", "1", "ok", 1.0, "t")
+    recording.view.flush()
+
+    assert 2 * (EVENTS_PER_S + 5) == len(recording.tape)
+    assert 10 == events[-1]["count"]
+    assert {"message", "invocation"} == {event["event"] for event in recording.tape}
+
+
+def test_a_tape_names_the_row_of_a_message():
+    recording = Recording()
+    recording.view.message("a", "t", "b", b"x", "delivered", row="row-1")
+
+    assert "row-1" == recording.tape[0]["subscription"]
+
+
+def test_what_the_router_left_out_is_missing_on_the_tape_too():
+    recording = Recording()
+    recording.view.skip(7)
+
+    assert [("skipped", 7)] == [(e["event"], e["count"]) for e in recording.tape]
+
+
+def test_a_tape_holds_what_was_asked_from_outside_and_when():
+    recording = Recording(now_s=100.0)
+    asked = Request(99.5, b"\xff", b'{"custom": {}}', b"{}")
+    recording.view.invocation("tool", "f", "1", "ok", 20.0, request=asked)
+
+    assert {
+        "at_ms": 4500,
+        "payload": "/w==",
+        "encoding": "base64",
+        "client_context": '{"custom": {}}',
+        "result": {"payload": "{}", "encoding": "utf-8"},
+    } == recording.tape[0]["request"]
+
+
+def test_only_a_tape_holds_what_was_asked():
+    events: list[dict[str, Any]] = []
+    recording = Recording(events.append)
+    events.clear()
+    recording.view.invocation("t", "f", "1", "ok", 2.0, request=Request(99.0, b"x", b"", None))
+    recording.view.message("a", "t", "b", b"x", "delivered", row="row-1")
+
+    assert "request" not in events[0]
+    assert "subscription" not in events[1]
+    assert recording.tape[0]["request"]["result"] is None
+
+
+def test_secrets_are_never_on_a_tape_whatever_holds_them():
+    events: list[dict[str, Any]] = []
+    recording = Recording(events.append)
+    recording.view.hide(['to"ken'])
+    asked = Request(99.0, b'{"a": "to\\"ken"}', b'{"to\\"ken": 1}', b'\xff to"ken')
+    recording.view.log("f", "INFO", 'it is to"ken')
+    recording.view.message("a", "t", "b", b'\xff to"ken', "delivered")
+    recording.view.invocation(
+        "t", "f", "1", "handled", 1.0, error={"errorMessage": 'to"ken'}, request=asked
+    )
+
+    assert "ken" not in json.dumps(recording.tape).replace('"tokens"', "")
+    assert HIDDEN in recording.tape[0]["message"]
+    assert b"\xff " + HIDDEN.encode() == base64.b64decode(recording.tape[1]["payload"])
+    assert 'it is to"ken' == events[1]["message"]  # the screen of the owner shows it
