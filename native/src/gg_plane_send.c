@@ -222,6 +222,8 @@ static int push(struct gg_link *link, const struct gg_output *frame)
 
     if (length > UINT32_MAX)
         return GG_ELENGTH;
+    if (frame->blob != NULL && frame->blob->secret)
+        header.kind |= GG_WIPE;
     if (elsewhere != NULL)
         return gg_port_pass(&link->port, &header, frame->topic.at,
                             frame->context.at, elsewhere->handle,
@@ -229,6 +231,7 @@ static int push(struct gg_link *link, const struct gg_output *frame)
     if (!is_bulk(link, frame))
         return gg_port_stage(&link->port, &header, frame->topic.at,
                              frame->context.at, frame->payload.at);
+    /* In a memfd, which nobody has after it was read. */
     return gg_port_send(&link->port, frame->kind, frame->flags, frame->endpoint,
                         frame->id, frame->topic.at, header.topic_size,
                         frame->context.at, header.context_size,

@@ -212,6 +212,7 @@ struct frame_parts {
     int bulk; /* descriptor, or -1 */
     int is_bulk;
     int staged; /* to be shown to the peer later, with others */
+    uint8_t wipe; /* GG_WIPE or 0 */
 };
 
 static uint8_t *append(uint8_t *at, const void *data, size_t size)
@@ -226,6 +227,7 @@ static void fill(uint8_t *at, const struct frame_parts *frame, uint32_t number)
     gg_header_write(at, &frame->header);
     if (frame->is_bulk)
         at[4] |= GG_BULK;
+    at[4] |= frame->wipe;
     at = append(at + GG_FRAME_HEADER, frame->topic, frame->header.topic_size);
     at = append(at, frame->context, frame->header.context_size);
     if (frame->is_bulk) {
@@ -381,9 +383,11 @@ int gg_port_pass(struct gg_port *port, const struct gg_header *header,
         .payload_size = size,
         .bulk = bulk,
         .is_bulk = 1,
+        .wipe = header->kind & GG_WIPE,
     };
     int status;
 
+    frame.header.kind &= (uint8_t)~GG_WIPE;
     frame.header.length = GG_FRAME_HEADER + GG_REFERENCE_SIZE +
                           header->topic_size + header->context_size;
     status = gg_header_check(&frame.header,
@@ -405,10 +409,12 @@ int gg_port_stage(struct gg_port *port, const struct gg_header *header,
         .payload = payload,
         .bulk = -1,
         .staged = 1,
+        .wipe = header->kind & GG_WIPE,
     };
-    int status =
-        gg_header_check(header, gg_ring_inline(port->out.capacity));
+    int status;
 
+    frame.header.kind &= (uint8_t)~GG_WIPE;
+    status = gg_header_check(&frame.header, gg_ring_inline(port->out.capacity));
     if (status != GG_OK)
         return status;
     frame.payload_size = header->length - GG_FRAME_HEADER -

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gg/ring.h"
 
+#include <string.h>
+
 int gg_ring_init(struct gg_ring *ring, struct gg_ring_shared *shared,
                  uint8_t *data, uint32_t capacity)
 {
@@ -13,6 +15,7 @@ int gg_ring_init(struct gg_ring *ring, struct gg_ring_shared *shared,
     ring->own = 0;
     ring->staged = 0;
     ring->peer = 0;
+    ring->wipe = 0;
     return GG_OK;
 }
 
@@ -109,6 +112,7 @@ int gg_ring_read(struct gg_ring *ring, struct gg_header *header,
     uint8_t bytes[GG_FRAME_HEADER];
     struct gg_header copy;
     const uint8_t *start = NULL;
+    uint32_t wipe;
     uint32_t size = 0;
     int status = gg_ring_peek(ring, &start, &size);
 
@@ -120,13 +124,15 @@ int gg_ring_read(struct gg_ring *ring, struct gg_header *header,
     gg_copy_once(bytes, start, sizeof bytes);
     gg_header_read(bytes, &copy);
     *bulk = (copy.kind & GG_BULK) != 0;
-    copy.kind &= (uint8_t)~GG_BULK;
+    wipe = copy.kind & GG_WIPE;
+    copy.kind &= (uint8_t)~(GG_BULK | GG_WIPE);
     status = gg_header_check(&copy, gg_ring_inline(ring->capacity));
     if (status != GG_OK)
         return status;
     if (copy.length > size)
         return GG_ETORN;
     ring->staged += copy.length;
+    ring->wipe |= wipe;
     *header = copy;
     *at = start + GG_FRAME_HEADER;
     return GG_OK;
@@ -134,6 +140,10 @@ int gg_ring_read(struct gg_ring *ring, struct gg_header *header,
 
 void gg_ring_release(struct gg_ring *ring)
 {
+    if (ring->wipe) {
+        memset(place(ring, ring->own), 0, ring->staged - ring->own);
+        ring->wipe = 0;
+    }
     ring->own = ring->staged;
     gg_store_seq(&ring->shared->head, ring->own);
 }

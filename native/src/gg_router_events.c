@@ -130,8 +130,10 @@ void gg_outputs_put_finished(struct gg_outputs *outputs, uint32_t endpoint,
     output->id = item->id;
     output->number = item->number;
     gg_outputs_put_item(output, item);
-    output->other = gg_blob_keep(document);
-    output->document = gg_blob_slice(document, 0, document->length);
+    if (!document->secret) {
+        output->other = gg_blob_keep(document);
+        output->document = gg_blob_slice(document, 0, document->length);
+    }
     output->queued_at = item->queued_at;
     output->started_at = item->started_at;
     output->now = now;

@@ -49,6 +49,7 @@ void gg_blob_init(struct gg_blob *blob, size_t size)
     blob->content = NULL;
     blob->references = 1;
     blob->handle = GG_NO_HANDLE;
+    blob->secret = 0;
 }
 
 static struct gg_blob *blank_blob(const struct gg_memory *memory, size_t size)
@@ -114,6 +115,13 @@ struct gg_blob *gg_blob_of(const struct gg_memory *memory, struct gg_bytes one,
     return blob;
 }
 
+/* No compiler may leave this out, although nobody reads it again. */
+static void wipe(uint8_t *bytes, size_t size)
+{
+    memset(bytes, 0, size);
+    __asm__ volatile("" : : "r"(bytes) : "memory");
+}
+
 void gg_blob_drop(const struct gg_memory *memory, struct gg_blob *blob)
 {
     if (blob == NULL || --blob->references > 0)
@@ -121,6 +129,8 @@ void gg_blob_drop(const struct gg_memory *memory, struct gg_blob *blob)
     if (blob->handle != GG_NO_HANDLE)
         memory->release(memory->owner, blob->handle);
     gg_blob_drop(memory, blob->content); /* which has none itself */
+    if (blob->secret)
+        wipe(blob->bytes, blob->size);
     gg_memory_free(memory, blob);
 }
 

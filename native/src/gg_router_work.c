@@ -120,7 +120,9 @@ static void give(struct gg_work *work, struct gg_worker *worker,
     send->peer = worker->peer->number;
     send->kind = item->kind;
     send->flags = item->event ? GG_EVENT : 0;
-    send->endpoint = worker->function->target.endpoint;
+    send->endpoint = worker->function->rules.confidential
+                         ? item->source
+                         : worker->function->target.endpoint;
     send->id = item->id;
     gg_outputs_put_item(send, item);
 }
@@ -377,6 +379,8 @@ int gg_work_result(struct gg_work *work, struct gg_worker *worker,
     outcome = read_result(work, item, view, &document);
     if (outcome < 0)
         return outcome;
+    if (document != NULL && function->rules.confidential)
+        document->secret = 1;
     gg_list_remove(&worker->sent, &item->place);
     worker->sent_bytes -= gg_item_size(item);
     worker->last_run_s = now - (item->started ? item->started_at : now);

@@ -287,6 +287,36 @@ TEST(a_header_that_breaks_a_rule_is_refused_with_its_status)
     end(&both);
 }
 
+TEST(a_secret_frame_is_wiped_with_what_was_read_beside_it)
+{
+    struct both both;
+    struct gg_header header = {.length = GG_FRAME_HEADER + 5000,
+                               .kind = GG_PUBLISH | GG_WIPE};
+    const uint8_t *seen = NULL;
+    uint8_t *at = NULL;
+    int bulk = 0;
+
+    begin(&both, CAPACITY - 3000); /* runs over the end */
+    CHECK_INT(GG_OK, put(&both.producer, 1, 100));
+    CHECK_INT(GG_OK, gg_ring_reserve(&both.producer, header.length, &at));
+    gg_header_write(at, &header);
+    gg_fill(at + GG_FRAME_HEADER, 5000, 2);
+    CHECK_INT(GG_OK, put(&both.producer, 3, 100));
+    gg_ring_commit(&both.producer);
+    for (uint64_t id = 1; id < 3; id++) {
+        CHECK_INT(GG_OK, gg_ring_read(&both.consumer, &header, &seen, &bulk));
+        CHECK_INT(GG_PUBLISH, header.kind);
+        CHECK(gg_is_filled(seen, header.length - GG_FRAME_HEADER, id));
+    }
+    gg_ring_release(&both.consumer);
+    for (uint32_t i = 0; i < 5000 + GG_FRAME_HEADER; i++)
+        CHECK_INT(0, at[i]);
+    CHECK_INT(GG_OK, gg_ring_read(&both.consumer, &header, &seen, &bulk));
+    gg_ring_release(&both.consumer);
+    CHECK(gg_is_filled(seen, 100, 3)); /* what is no secret is left alone */
+    end(&both);
+}
+
 TEST(the_longest_frame_is_half_a_ring)
 {
     struct both both;

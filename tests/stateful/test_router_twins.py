@@ -107,6 +107,7 @@ RULES = st.tuples(
     st.sampled_from([1.0, 20.0, 0.25]),
     st.sampled_from([1, 3, 50, 50]),
     st.sampled_from([1000, 300_000, 300_000]),
+    st.booleans(),
 )
 ALWAYS = [
     (CLOUD, b"a", PINNED),
@@ -147,11 +148,9 @@ class Twins(RuleBasedStateMachine):
         self.c = _c_router.Router(**options, inbox_bytes=1 << 30)
         for machine in (self.python, self.c):
             machine.tap = tap
-            for endpoint, (timeout_s, most, idle_s, items, size) in zip(
-                FUNCTIONS, rules, strict=True
-            ):
+            for endpoint, (timeout_s, *others) in zip(FUNCTIONS, rules, strict=True):
                 pinned = endpoint == PINNED
-                made = FunctionRules(pinned, timeout_s, most, idle_s, items, size)
+                made = FunctionRules(pinned, timeout_s, *others)
                 machine.define_function(endpoint, made, NAMES[endpoint])
             machine.define_peer_target(CLIENT, queue_items=2, queue_bytes=60_000)
             machine.define_peer_target(OTHER, queue_items=5, queue_bytes=100)

@@ -140,7 +140,8 @@ GG_NODISCARD int gg_port_pass(struct gg_port *port,
 /* Put a frame into the ring without showing it yet, for many in a burst: one
  * store and one wake-up for all of them. The next gg_port_flush() or
  * gg_port_send() shows them; until then the peer cannot make room for more, so
- * flush on GG_AGAIN. `header` tells all sizes. Never sleeps; GG_ELENGTH for a
+ * flush on GG_AGAIN. `header` tells all sizes; its kind may have GG_WIPE, as
+ * that of gg_port_pass(). Never sleeps; GG_ELENGTH for a
  * frame that is not for the ring. Else as gg_port_send(). */
 GG_NODISCARD int gg_port_stage(struct gg_port *port,
                                const struct gg_header *header,

@@ -54,6 +54,7 @@ struct gg_ring {
     uint32_t own;    /* index the peer was told */
     uint32_t staged; /* index behind what was reserved, or read */
     uint32_t peer;   /* index the peer told, accepted */
+    uint32_t wipe;   /* whether what was read is wiped when it is released */
 };
 
 /* Begin with an empty ring. `shared` and `data` must outlive `ring`, and both
@@ -107,7 +108,7 @@ void gg_ring_skip(struct gg_ring *ring, uint32_t size);
 /* Read the header of the next frame and step over the frame.
  *
  * On GG_OK *header is a private copy that has been checked, with kind free of
- * GG_BULK; *at points behind the header in the ring: topic, context, payload,
+ * GG_BULK and GG_WIPE; *at points behind the header in the ring: topic, context, payload,
  * in place until gg_ring_release(). *bulk tells whether GG_BULK was set: then
  * the payload of the frame is a struct gg_reference of bulk.h.
  * Returns GG_AGAIN, GG_ERING, what gg_header_check() found, or GG_ETORN for a
@@ -126,5 +127,11 @@ GG_NODISCARD int gg_ring_ready(struct gg_ring *ring);
 
 /* Set in the kind of a frame whose payload is a reference to a descriptor. */
 #define GG_BULK 0x80
+
+/* --- secrets --- */
+
+/* Set in the kind of a frame that must not outlive its delivery: its bytes are
+ * overwritten with zeros before gg_ring_release() gives their space back. */
+#define GG_WIPE 0x40
 
 #endif

@@ -65,6 +65,10 @@ struct gg_rules {
     uint64_t queue_bytes;
     uint32_t max_workers;
     uint32_t pinned;
+    /* Its results are for the callers alone: nobody is shown them, and they are
+     * wiped where they lay. It answers by who asks: what it is given has the
+     * endpoint of the caller, not its own. */
+    uint32_t confidential;
 };
 
 /* Add a function, known to callers and to its workers by `name`. Defining an

@@ -29,6 +29,7 @@ struct gg_blob {
     struct gg_blob *content;
     uint32_t references;
     int handle; /* or GG_NO_HANDLE */
+    int secret; /* its bytes are overwritten before they are given back */
     uint8_t bytes[];
 };
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import select
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
@@ -28,6 +29,7 @@ from greengrass_sdk.errors import InvalidInputError
 _plane = pytest.importorskip("greengrass_sdk._native._plane", reason="the C extension is not built")
 _c = pytest.importorskip("greengrass_sdk._native._c")
 _ring = pytest.importorskip("greengrass_sdk._native._ring")
+_lib = pytest.importorskip("greengrass_sdk._native._lib")
 
 FIRST, SECOND, SERVICE = 1, 2, 3
 RING_BYTES = 65536
@@ -38,7 +40,7 @@ LARGE = bytes(range(256)) * 400
 class Scene:
     """Two functions with a worker each; the first publishes to the second and to a service."""
 
-    def __init__(self, **options):
+    def __init__(self, *, confidential=False, **options):
         bounds = {
             "work_items": 10_000,
             "topic_payload_bytes": 1_000_000,
@@ -48,7 +50,7 @@ class Scene:
         self.plane = _plane.Plane(**bounds)
         rules = FunctionRules(True, 0.2, 1, 60.0, 10_000, 1 << 26)
         self.plane.define_function(FIRST, rules, [b"first"])
-        self.plane.define_function(SECOND, rules, [b"second"])
+        self.plane.define_function(SECOND, rules._replace(confidential=confidential), [b"second"])
         self.plane.define_service(SERVICE)
         index = _c.TopicIndex()
         self.routes = [Route("to-second", SECOND), Route("to-core", SERVICE)]
@@ -100,6 +102,36 @@ def test_a_message_passes_between_workers_without_python(scene, payload):
     scene.channels[12].send(Kind.RESULT, 0, SECOND, message.id)
     scene.plane.step(monotonic())
     assert 1 == scene.routes[0].delivered
+
+
+def test_an_answer_in_confidence_is_wiped_where_it_lay():
+    scene = Scene(confidential=True)
+    try:
+        asker, asked = scene.channels[11], scene.channels[12]
+
+        def answer():
+            item = asked.receive(PATIENCE_S)
+            asked.send(Kind.RESULT, 0, SECOND, item.id, payload=b"the secret" * 1000)
+            return item
+
+        with ThreadPoolExecutor() as pool:
+            item = pool.submit(answer)
+            given = asker.call(Kind.INVOKE, 0, FIRST, b"second", b"", b"", PATIENCE_S)
+            assert FIRST == item.result().endpoint
+        assert (Kind.RESULT, b"the secret" * 1000) == (given.kind, given.payload)
+        asker.send(Kind.PUBLISH, 0, FIRST, 0, b"second", b"", b"no secret")
+        assert b"no secret" == asked.receive(PATIENCE_S).payload
+        assert b"secret" not in incoming(asker)
+        assert b"no secret" in incoming(asked)
+    finally:
+        scene.close()
+
+
+def incoming(channel):
+    """Return all that lies in the ring that the core writes to a worker."""
+    size = _lib.ffi.new("uint32_t *")
+    data = _lib.lib.gg_port_data(channel._exchange._link.port.handle, size)
+    return bytes(_lib.ffi.buffer(data, size[0]))
 
 
 def test_a_message_for_a_service_is_handed_out(scene):

@@ -51,6 +51,12 @@ class FunctionRules(NamedTuple):
     idle_s: float
     queue_items: int
     queue_bytes: int
+    confidential: bool = False
+    """
+    Its results are for the callers alone: nobody is shown them, and they are wiped where they lay.
+
+    It answers by who asks: what it is given has the endpoint of the caller, not its own.
+    """
 
 
 class Route:

@@ -174,7 +174,8 @@ class Work:
             self._start(worker, now)
         else:
             self._idle(worker, now)
-        self._finish(worker.target, item, outcome, document, now)
+        secret = worker.target.rules.confidential
+        self._finish(worker.target, item, outcome, document, now, secret=secret)
         self.dispatch(worker.target, now)
 
     def bury(self, worker: Worker, outcome: Outcome, document: bytes, now: float) -> None:
@@ -253,7 +254,7 @@ class Work:
                 worker.peer.number,
                 item.kind,
                 Flag.EVENT if item.event else 0,
-                worker.target.endpoint,
+                item.source if worker.target.rules.confidential else worker.target.endpoint,
                 item.id,
                 item.topic,
                 item.context,
@@ -268,7 +269,14 @@ class Work:
         self._timers.arm(worker)
 
     def _finish(
-        self, target: FunctionTarget, item: Item, outcome: Outcome, document: bytes, now: float
+        self,
+        target: FunctionTarget,
+        item: Item,
+        outcome: Outcome,
+        document: bytes,
+        now: float,
+        *,
+        secret: bool = False,
     ) -> None:
         """
         Give `item` its one outcome; the first one wins.
@@ -288,7 +296,8 @@ class Work:
             answer = (item.source, item.number, b"", work_id, document)
             self._outputs.append(Send(caller.number, Kind.RESULT, outcome.flags, *answer))
         if self.tap or outcome is not Outcome.OK:
-            self._outputs.append(Finished(target.endpoint, item, outcome, document, now))
+            shown = b"" if secret else document
+            self._outputs.append(Finished(target.endpoint, item, outcome, shown, now))
 
     def _fail_for_import(self, target: FunctionTarget, document: bytes, now: float) -> None:
         """

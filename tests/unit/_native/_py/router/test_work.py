@@ -3,10 +3,11 @@
 
 import json
 
-from router_bench import BOOT, CLOUD, DEMAND, PINNED, Bench, only
+from router_bench import BOOT, CLOUD, DEMAND, PINNED, TOOL, Bench, only
 
 from greengrass_sdk._native import Flag, Kind, request_id
 from greengrass_sdk._native._py.router.events import (
+    Finished,
     NeedWorkers,
     Outcome,
     RetireWorker,
@@ -14,6 +15,23 @@ from greengrass_sdk._native._py.router.events import (
     WorkerReady,
 )
 from greengrass_sdk._native._py.router.state import CORE
+
+# Functions that keep what they answer to themselves.
+
+
+def test_a_confidential_function_hears_who_asks_and_nobody_is_shown_its_answer():
+    bench = Bench(confidential=True)
+    bench.machine.tap = True
+    bench.worker(11, DEMAND)
+    bench.ready(11, DEMAND)
+    [item] = only(bench.invoke(b"demand"), Send)
+    assert TOOL == item.endpoint
+    outputs = bench.result(11, DEMAND, item.id, b"secret")
+    [answer] = only(outputs, Send)
+    assert (TOOL, b"secret") == (answer.endpoint, answer.payload)
+    [finished] = only(outputs, Finished)
+    assert b"" == finished.document
+
 
 # Workers come, import, fail and idle.
 
