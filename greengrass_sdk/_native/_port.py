@@ -422,10 +422,12 @@ class Port:
 
 def _attach(fd: int) -> FFI.CData:
     segment = ffi.new("struct gg_segment *")
-    status = lib.gg_segment_attach(segment, fd)
-    if status != _OK:
-        raise failure("attaching to shared memory", status)
-    os.close(fd)
+    try:
+        status = lib.gg_segment_attach(segment, fd)
+        if status != _OK:
+            raise failure("attaching to shared memory", status)
+    finally:
+        os.close(fd)
     return segment
 
 

@@ -19,7 +19,6 @@ from greengrass_sdk.errors import (
     CoreUnavailableError,
     InvalidInputError,
     RemoteProtocolError,
-    RequestTimeoutError,
 )
 
 TYPE_CHECKING = False
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     import socket
     from typing import Literal
 
+    from greengrass_sdk._native._abc import Channel
     from greengrass_sdk.client.session import Session
 
 __all__ = [
@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 _HELLO_S = 10.0
+_HEAD_BYTES = 24  # of a frame
+_WELCOME_BYTES = 65536  # most that a core says to a hello
+_DESCRIPTORS = 2  # of a connection over shared memory: the memory, and what wakes the core
 _NAME_CHARS = frozenset("-_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _START = "start one with `greengrass run FOLDER`"
 
@@ -166,28 +169,35 @@ def connect_tool(root: str | os.PathLike[str] | None) -> Session:
 
 
 def _connect(root: Path, role: Literal["client", "tool"], name: str | None) -> Session:
-    from greengrass_sdk._native import Kind
-    from greengrass_sdk._native._py.channel import StreamChannel
+    from greengrass_sdk import _native
     from greengrass_sdk.client.session import Session
     from greengrass_sdk.wire import control
 
     written = write_dir(root)
     sock = _open_socket(root, written)
-    channel = StreamChannel(sock)
+    descriptors: list[int] = []
     try:
-        hello = control.Hello(role, _token(written, name), name=name, pid=os.getpid())
-        payload = control.encode(hello.to_wire())
-        answer = channel.call(Kind.CONTROL, payload=payload, timeout_s=_HELLO_S)
-        if answer.kind != Kind.CONTROL:
-            raise RemoteProtocolError(f"the core answered a hello with a frame of {answer.kind}")
-        welcome = control.parse_welcome(control.decode(answer.payload))
-    except RequestTimeoutError as error:
-        channel.close()
+        hello = control.Hello(
+            role,
+            _token(written, name),
+            name=name,
+            pid=os.getpid(),
+            features=[control.RING] if role == "client" and _native.impl == "c" else [],
+        )
+        answer = _ask(sock, control.encode(hello.to_wire()), descriptors)
+        welcome = control.parse_welcome(control.decode(answer))
+        if (control.RING in welcome.features) != bool(descriptors):
+            raise RemoteProtocolError("the core's welcome and the descriptors do not match")
+        channel = _channel(sock, descriptors, welcome.spin_ns)
+    except TimeoutError as error:
+        sock.close()
         raise CoreUnavailableError(
             f"the core of {root} accepted the connection but did not answer within {_HELLO_S:g} s"
         ) from error
     except BaseException:
-        channel.close()
+        sock.close()
+        for descriptor in descriptors:
+            os.close(descriptor)
         raise
     return Session(
         channel,
@@ -197,6 +207,62 @@ def _connect(root: Path, role: Literal["client", "tool"], name: str | None) -> S
         welcome.limits,
         strict=welcome.strict,
     )
+
+
+def _ask(sock: socket.socket, hello: bytes, descriptors: list[int]) -> bytes:
+    """
+    Say hello and return the answer; append the descriptors that come with it, or none.
+
+    No byte behind the answer is read: it may belong to a message.
+
+    Raises:
+        TimeoutError: The core said nothing.
+        CoreUnavailableError: It ended the connection.
+        RemoteProtocolError: It said something else.
+    """
+    import socket
+
+    from greengrass_sdk._native import FrameDecoder, Kind, encode_frame
+
+    def read(size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            part, found, _, _ = socket.recv_fds(sock, size - len(data), _DESCRIPTORS)
+            descriptors.extend(found)
+            if not part:
+                raise CoreUnavailableError("the core ended the connection; is it still running?")
+            data += part
+        return data
+
+    sock.settimeout(_HELLO_S)
+    try:
+        sock.sendall(encode_frame(Kind.CONTROL, id=1, payload=hello))
+        head = read(_HEAD_BYTES)
+        decoder = FrameDecoder(_WELCOME_BYTES)
+        size = int.from_bytes(head[:4], "little")
+        frames = decoder.feed(head)  # which checks that size
+        frames = frames or decoder.feed(read(size - _HEAD_BYTES))
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise CoreUnavailableError("the core ended the connection; is it still running?") from error
+    if len(descriptors) not in {0, _DESCRIPTORS}:
+        raise RemoteProtocolError(f"a welcome came with {len(descriptors)} descriptors")
+    if frames[0].kind != Kind.CONTROL:
+        raise RemoteProtocolError(f"the core answered a hello with a frame of {frames[0].kind}")
+    return frames[0].payload
+
+
+def _channel(sock: socket.socket, descriptors: list[int], spin_ns: int) -> Channel:
+    """Return the channel over a socket, and over the memory behind `descriptors` if there is."""
+    if not descriptors:
+        from greengrass_sdk._native._py.channel import StreamChannel
+
+        return StreamChannel(sock)
+    from greengrass_sdk._native._ring import RingChannel
+
+    memory = descriptors.pop(0)  # closed in any case
+    channel = RingChannel(sock, memory, descriptors[0], spin_ns=spin_ns)
+    descriptors.clear()
+    return channel
 
 
 def _open_socket(root: Path, written: Path) -> socket.socket:

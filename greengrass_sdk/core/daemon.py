@@ -299,6 +299,7 @@ class Core:
                 "boot": boot,
                 "strict": self.group.strict,
                 "features": [],
+                "spin_ns": _spin_ns(limits.spin_us),
                 "limits": {
                     "topic_payload_bytes": limits.topic_payload_bytes,
                     "invoke_payload_bytes": limits.invoke_payload_bytes,

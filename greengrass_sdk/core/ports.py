@@ -156,6 +156,9 @@ class Router(Protocol):
     ) -> tuple[int, list[int]]:
         """Do so for a worker, and return what it must be given beside the socket's other end."""
 
+    def move_to_rings(self, peer: int, answer: Send) -> bool:
+        """Move a peer to shared memory, if there is any; `answer` tells it with descriptors."""
+
     def attach(self, peer: int, endpoint: int) -> None:
         """Let a connected client speak for `endpoint`."""
 

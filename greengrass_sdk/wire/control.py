@@ -8,8 +8,12 @@ A connection to `ipc.sock` begins with one exchange, in frame number 1::
         "name": "probe" | nil, "token": "...", "pid": 4711}
     <- {"op": "welcome", "version": 1, "boot": 8 bytes, "endpoint": 12, "address": "arn:...",
         "limits": {"topic_payload_bytes": n, "invoke_payload_bytes": n}, "strict": false,
-        "features": []}
+        "features": [], "spin_ns": 50000}
     or {"op": "refused", "code": "Authorization", "message": "..."}, then the end
+
+A client that has the feature "ring" may be welcomed with it: then the descriptors of the shared
+memory and of what wakes the core come with the welcome, the next frames go through the rings, and
+the socket is for what it is for with a worker. `spin_ns` is how long its calls may spin.
 
 A tool asks `{"op": "status" | "publish" | "invoke" | "stop", ...}` and gets, under the same frame
 number, `{"ok": true, ...}` or `{"ok": false, "code": "...", "message": "..."}`. Codes are those of
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
 __all__ = [
+    "RING",
     "VERSION",
     "Hello",
     "Welcome",
@@ -45,6 +50,9 @@ __all__ = [
 ]
 
 VERSION = 1
+
+RING = "ring"
+"""The feature of who can speak over shared memory."""
 
 _DEPTH = 16  # of lists and maps in each other; `status` needs five
 _NAME_CHARS = 256
@@ -104,7 +112,16 @@ class Welcome:
     `boot` makes request ids of numbers, `endpoint` and `address` are those of the peer.
     """
 
-    __slots__ = ("address", "boot", "endpoint", "features", "limits", "strict", "version")
+    __slots__ = (
+        "address",
+        "boot",
+        "endpoint",
+        "features",
+        "limits",
+        "spin_ns",
+        "strict",
+        "version",
+    )
 
     def __init__(
         self,
@@ -116,6 +133,7 @@ class Welcome:
         strict: bool = False,
         version: int = VERSION,
         features: Sequence[str] = (),
+        spin_ns: int = 0,
     ) -> None:
         self.boot = boot
         self.endpoint = endpoint
@@ -124,6 +142,7 @@ class Welcome:
         self.strict = strict
         self.version = version
         self.features = tuple(features)
+        self.spin_ns = spin_ns
 
     def __repr__(self) -> str:
         return f"Welcome(endpoint={self.endpoint}, address={self.address!r})"
@@ -139,6 +158,7 @@ class Welcome:
             "limits": self.limits,
             "strict": self.strict,
             "features": list(self.features),
+            "spin_ns": self.spin_ns,
         }
 
 
@@ -234,6 +254,7 @@ def parse_welcome(message: Mapping[str, Any]) -> Welcome:
         strict=strict,
         version=_int(message, "version", _UINT32),
         features=_features(message),
+        spin_ns=_int(message, "spin_ns", _UINT32) if "spin_ns" in message else 0,
     )
 
 

@@ -234,12 +234,21 @@ class _LocalPeer:
         self.name = hello.name or ""
         self._deadline.cancel()
         self.listener.count_unknown(-1)
-        if self.role == "client":
-            self.listener.router.attach(self.number, endpoint)
-        self._answer(
-            frame.id,
-            {**self.listener.welcome, "op": "welcome", "endpoint": endpoint, "address": address},
-        )
+        router = self.listener.router
+        welcome = {
+            **self.listener.welcome,
+            "op": "welcome",
+            "endpoint": endpoint,
+            "address": address,
+        }
+        if self.role != "client":
+            self._answer(frame.id, welcome)
+            return
+        with_rings = self._control(frame.id, {**welcome, "features": [control.RING]})
+        moved = control.RING in hello.features and router.move_to_rings(self.number, with_rings)
+        router.attach(self.number, endpoint)
+        if not moved:
+            self._answer(frame.id, welcome)
 
     def _silent(self) -> None:
         log.warning("local connection of pid %d said nothing for %g s; closed", self.pid, _HELLO_S)
@@ -254,5 +263,8 @@ class _LocalPeer:
         self.role = "gone"
 
     def _answer(self, number: int, message: Mapping[str, object]) -> None:
+        self.listener.router.reply(self._control(number, message))
+
+    def _control(self, number: int, message: Mapping[str, object]) -> Send:
         payload = control.encode(message)
-        self.listener.router.reply(Send(self.number, Kind.CONTROL, 0, 0, number, b"", b"", payload))
+        return Send(self.number, Kind.CONTROL, 0, 0, number, b"", b"", payload)

@@ -14,6 +14,7 @@ may have changed by the next one.
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, TypeVar
 
 from greengrass_sdk._native import Flag, Frame, Kind
@@ -179,6 +180,33 @@ class RouterDriver:
         except BaseException:
             del self._connections[number]
             raise
+
+    def move_to_rings(self, peer: int, answer: Send) -> bool:
+        """
+        Move a connected peer from its socket to shared memory, if there are rings.
+
+        Args:
+            answer: Tells the peer, on the socket, with the descriptors; nothing follows it there.
+
+        Returns:
+            Whether it was done; else nothing was, nor was anything sent.
+        """
+        transport = self._transports.get(peer)
+        if self._rings is None or not isinstance(transport, Transport):
+            return False
+        try:
+            with transport.copy_socket() as copy:  # which the plane detaches when it takes it
+                descriptors = self._rings.connect(peer, copy, self._ring_bytes)
+        except (OSError, MemoryError) as error:
+            log.warning("no shared memory for a connection, it stays on its socket: %s", error)
+            return False
+        try:
+            transport.send_last(answer, descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        del self._transports[peer]
+        return True
 
     def _admit(self, connection: Connection) -> int:
         self._last_peer += 1

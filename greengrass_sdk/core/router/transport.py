@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import socket
 import sys
 import termios
 from collections import deque
@@ -16,8 +17,7 @@ from greengrass_sdk.model import limits
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from greengrass_sdk._native import Frame
     from greengrass_sdk._native._py.router.events import Send
@@ -122,6 +122,19 @@ class Transport:
             self._set_held(True)
         else:
             self._set_held(False)
+
+    def copy_socket(self) -> socket.socket:
+        """Return another descriptor of the connection, which is not closed by `close`."""
+        return self._sock.dup()
+
+    def send_last(self, send: Send, descriptors: Sequence[int]) -> None:
+        """Send a frame with descriptors, as the first one and the last, and close this end."""
+        self.put(send)
+        try:
+            socket.send_fds(self._sock, list(self._unsent), descriptors)
+        except OSError as error:
+            log.debug("peer %d: write failed: %s", self.number, error)  # its end is told, too
+        self.close()
 
     def read_all(self) -> None:
         """

@@ -6,14 +6,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from fake_core import ADDRESS, BOOT, ENDPOINT, ListeningCore, answered
 
-from greengrass_sdk._native import Frame, Kind
+from greengrass_sdk import _native
+from greengrass_sdk._native import Frame, FrameDecoder, Kind, encode_frame
 from greengrass_sdk.client import connect
 from greengrass_sdk.errors import (
     AuthorizationError,
@@ -132,6 +134,109 @@ def test_a_client_says_who_it_is_and_is_told_who_it_is(tmp_path):
     )
     assert (ENDPOINT, ADDRESS, BOOT) == (session.endpoint, session.identity, session.boot)
     assert (131_072, False) == (session.topic_payload_bytes, session.strict)
+
+
+class Scripted(ListeningCore):
+    """A core that answers a hello with bytes and descriptors, then ends the connection or stays."""
+
+    def __init__(self, root, answer=b"", descriptors=(), *, stays=True):
+        self.answer, self.descriptors, self.stays = answer, descriptors, stays
+        self.hellos, self.sockets = [], []
+        super().__init__(root)
+
+    def _run(self):
+        with suppress(OSError):
+            sock, _ = self._sock.accept()
+            self.sockets.append(sock)
+            self.hellos += FrameDecoder().feed(sock.recv(65536))
+            if self.answer:
+                socket.send_fds(sock, [self.answer], self.descriptors)
+            if not self.stays:
+                sock.close()
+
+    def __exit__(self, *failure):
+        super().__exit__(*failure)
+        for sock in self.sockets:
+            sock.close()
+
+
+def said(*features):
+    """Return the bytes of a welcome."""
+    limits = {"topic_payload_bytes": 5, "invoke_payload_bytes": 6}
+    words = control.Welcome(BOOT, ENDPOINT, ADDRESS, limits=limits, features=features)
+    return encode_frame(Kind.CONTROL, id=1, payload=control.encode(words.to_wire()))
+
+
+def open_descriptors():
+    return set(Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.skipif(_native.impl != "c", reason="rings are in the extension")
+def test_a_client_goes_on_over_the_rings_that_come_with_its_welcome(tmp_path):
+    from greengrass_sdk._native import _port as port
+
+    segment, memory = port.create(65536, 65536)
+    event = os.eventfd(0, os.EFD_NONBLOCK)
+    with Scripted(tmp_path / "root", said("ring"), [memory, event]) as listening:
+        session = connect.connect_client(listening.root, "probe")
+        hello = control.parse_hello(control.decode(listening.hellos[0].payload))
+        ours = port.Port(
+            listening.sockets.pop(), segment, side=port.lib.GG_SIDE_CORE, event=-1, max_frame=100
+        )
+        session.channel.send(Kind.PUBLISH, topic=b"a", payload=b"1")
+        assert [b"1"] == [frame.payload for frame in ours.receive()[0]]
+        session.channel.close()
+    for descriptor in (memory, event):
+        os.close(descriptor)
+    assert (("ring",), True) == (hello.features, session.is_short)
+
+
+def test_a_tool_asks_for_no_rings(tmp_path):
+    with Scripted(tmp_path / "root", said()) as listening:
+        connect.connect_tool(listening.root).channel.close()
+        hello = control.parse_hello(control.decode(listening.hellos[0].payload))
+    assert () == hello.features
+
+
+@pytest.mark.parametrize(("features", "count"), [(("ring",), 0), ((), 2), (("ring",), 1)])
+def test_a_welcome_and_descriptors_that_do_not_match_are_refused(tmp_path, features, count):
+    given = [os.eventfd(0) for _ in range(count)]
+    with Scripted(tmp_path / "root", said(*features), given) as listening:
+        before = open_descriptors()
+        with pytest.raises(RemoteProtocolError, match="descriptors"):
+            connect.connect_client(listening.root, "probe")
+        assert 1 == len(open_descriptors() - before)  # the listener's end of the connection
+    for descriptor in given:
+        os.close(descriptor)
+
+
+def test_memory_that_is_none_is_refused_and_closed(tmp_path):
+    pytest.importorskip("greengrass_sdk._native._port")
+    given = [os.eventfd(0), os.eventfd(0)]
+    with Scripted(tmp_path / "root", said("ring"), given) as listening:
+        before = open_descriptors()
+        with pytest.raises(RemoteProtocolError, match="shared memory"):
+            connect.connect_client(listening.root, "probe")
+        assert 1 == len(open_descriptors() - before)
+    for descriptor in given:
+        os.close(descriptor)
+
+
+def test_what_comes_right_behind_a_welcome_is_kept(tmp_path):
+    message = encode_frame(Kind.MESSAGE, topic=b"a", payload=b"early")
+    with Scripted(tmp_path / "root", said() + message) as listening:
+        session = connect.connect_tool(listening.root)
+        assert b"early" == session.channel.receive(10.0).payload
+        session.channel.close()
+
+
+@pytest.mark.parametrize("answer", [b"", said()[:9], said()[:40]])
+def test_a_core_that_ends_before_its_welcome_is_unavailable(tmp_path, answer):
+    with (
+        Scripted(tmp_path / "root", answer, stays=False) as listening,
+        pytest.raises(CoreUnavailableError, match="the core ended the connection"),
+    ):
+        connect.connect_tool(listening.root)
 
 
 def test_a_tool_proves_that_it_reads_the_owners_files(tmp_path):

@@ -65,9 +65,13 @@ def test_stop_asks_for_the_end(listening):
         assert {"op": "stop"} == control.decode(listening.connections[0].wait(2)[1].payload)
 
 
+def is_hello(frame):
+    return control.decode(frame.payload).get("op") == "hello"
+
+
 def test_an_error_is_raised_as_what_it_is(listening):
     def script(frame):
-        if frame.id == 1:
+        if is_hello(frame):
             return echo(frame)
         answer = {"ok": False, "code": "FunctionNotFound", "message": "no function 'f'"}
         return [answered(frame, answer)]
@@ -82,7 +86,7 @@ def test_an_error_is_raised_as_what_it_is(listening):
 
 def test_an_answer_of_the_wrong_kind_is_told_apart(listening):
     listening.script = lambda frame: (
-        echo(frame) if frame.id == 1 else [Frame(Kind.RESULT, id=frame.id)]
+        echo(frame) if is_hello(frame) else [Frame(Kind.RESULT, id=frame.id)]
     )
     with (
         ToolConnection(listening.root) as connection,

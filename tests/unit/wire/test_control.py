@@ -135,6 +135,11 @@ def test_a_welcome_is_read_as_it_was_written():
     assert "Welcome(endpoint=3, address='arn')" == repr(welcome)
 
 
+def test_an_older_core_says_nothing_of_spinning():
+    older = {key: value for key, value in WELCOME.items() if key != "spin_ns"}
+    assert 0 == control.parse_welcome(older).spin_ns
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -149,6 +154,8 @@ def test_a_welcome_is_read_as_it_was_written():
         {"strict": 1},
         {"version": None},
         {"features": {}},
+        {"spin_ns": -1},
+        {"spin_ns": None},
     ],
 )
 def test_a_welcome_with_a_wrong_value_is_refused(change):

@@ -7,8 +7,10 @@ import stat
 
 import pytest
 
-from greengrass_sdk._native import FrameDecoder, Kind, encode_frame
+from greengrass_sdk import _native
+from greengrass_sdk._native import FrameDecoder, Kind, TopicIndex, encode_frame
 from greengrass_sdk._native._py.router.machine import Router
+from greengrass_sdk._native._py.router.state import Route
 from greengrass_sdk.core.ipc import listener as module
 from greengrass_sdk.core.ipc.listener import Client, Listener
 from greengrass_sdk.core.ipc.tools import Tools
@@ -16,7 +18,7 @@ from greengrass_sdk.core.router.driver import RouterDriver
 from greengrass_sdk.errors import ConfigError
 from greengrass_sdk.wire import control
 
-TOOL, PANEL = 1, 2
+TOOL, PANEL, SERVICE = 1, 2, 3
 
 
 class FakeTools(Tools):
@@ -30,11 +32,12 @@ class FakeTools(Tools):
 
 
 class Bench:
-    def __init__(self, folder):
+    def __init__(self, folder, make=Router):
         loop = asyncio.get_running_loop()
-        machine = Router(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
+        machine = make(work_items=10, topic_payload_bytes=100, invoke_payload_bytes=100)
         machine.define_peer_target(PANEL, queue_items=1, queue_bytes=100)
-        self.driver = RouterDriver(machine, loop)
+        rings = None if make is Router else machine
+        self.driver = RouterDriver(machine, loop, rings=rings)
         self.driver.serve(TOOL, lambda _: None)
         self.listener = Listener(
             loop,
@@ -98,9 +101,9 @@ class Peer:
 
 @pytest.fixture
 def scenario(tmp_path):
-    def run(play):
+    def run(play, **options):
         async def play_all():
-            bench = Bench(tmp_path)
+            bench = Bench(tmp_path, **options)
             try:
                 await play(bench)
             finally:
@@ -127,6 +130,59 @@ def test_a_declared_client_with_its_token_is_welcome(scenario):
             await asyncio.sleep(0)
 
     scenario(play)
+
+
+async def _welcome_with_descriptors(peer):
+    """Return a welcome, and the descriptors that came with it."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                data, descriptors, _, _ = socket.recv_fds(peer.sock, 65536, 3)
+                (frame,) = peer.decoder.feed(data)
+                return control.decode(frame.payload), descriptors
+            await asyncio.sleep(0)
+
+
+@pytest.mark.skipif(_native.impl != "c", reason="rings are in the extension")
+def test_a_client_that_can_is_on_rings_after_the_welcome(scenario):
+    from greengrass_sdk._native import _plane as plane, _ring as ring
+
+    async def play(bench):
+        heard = []
+        bench.driver.serve(SERVICE, heard.append)
+        index = TopicIndex()
+        index.add(PANEL, b"up", 0)
+        bench.driver.machine.install_routes(index, [Route("up", SERVICE)])
+        bench.driver.start()
+        peer = bench.connect()
+        peer.hello(features=["ring"])
+        welcome, descriptors = await _welcome_with_descriptors(peer)
+        assert (["ring"], PANEL) == (welcome["features"], welcome["endpoint"])
+        channel = ring.RingChannel(peer.sock, *descriptors)
+        channel.send(Kind.PUBLISH, endpoint=PANEL, topic=b"up", payload=b"over the ring")
+        while not heard:
+            await asyncio.sleep(0)
+        assert b"over the ring" == heard[0].payload
+        assert ["panel"] == list(bench.listener.connected)
+        channel.close()
+        while bench.listener.connected:
+            await asyncio.sleep(0)
+
+    scenario(play, make=plane.Plane)
+
+
+@pytest.mark.skipif(_native.impl != "c", reason="rings are in the extension")
+@pytest.mark.parametrize("changes", [{}, {"features": ["other"]}])
+def test_a_client_that_does_not_say_ring_stays_on_its_socket(scenario, changes):
+    from greengrass_sdk._native import _plane as plane
+
+    async def play(bench):
+        peer = bench.connect()
+        peer.hello(**changes)
+        welcome, descriptors = await _welcome_with_descriptors(peer)
+        assert ([], []) == (welcome["features"], descriptors)
+
+    scenario(play, make=plane.Plane)
 
 
 def test_a_tool_of_the_owner_is_answered(scenario):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,7 +98,8 @@ class Rings(Router):
         if ring_bytes == 0:
             raise OSError(errno.ENOMEM, "no memory")
         self.peers[peer] = socket.socket(fileno=sock.detach())
-        return 100 + peer, 200 + peer
+        self.given = [os.eventfd(10 + number, os.EFD_NONBLOCK) for number in range(2)]
+        return self.given[0], self.given[1]
 
     def drain(self, peer):
         self.calls.append(("drain", peer))
@@ -145,6 +147,7 @@ class Bench:
         index.add(CLOUD, b"aside", 2)
         machine.install_routes(index, self.routes)
         self.sockets = []
+        self.descriptors = []
         self.heard: list[Any] = []
         for event in (NeedWorkers, RetireWorker, Unrouted):
             self.driver.on(event, self.heard.append)
@@ -162,6 +165,7 @@ class Bench:
         peer.ours = ours
         self.sockets += [ours, theirs]
         peer.number, peer.descriptors = self.driver.connect_worker(ours, peer, ring=ring)
+        self.descriptors += peer.descriptors
         return peer
 
     def client(self):
@@ -192,6 +196,8 @@ def scenario():
                 bench.driver.close()
                 for sock in bench.sockets:
                     sock.close()
+                for descriptor in bench.descriptors:
+                    os.close(descriptor)
 
         asyncio.run(play_all())
 
@@ -369,7 +375,7 @@ def test_a_worker_on_rings_is_the_planes_and_an_invocation_reaches_it(scenario):
     async def play(bench):
         worker = bench.worker()
         number = worker.number
-        assert [100 + number, 200 + number] == worker.descriptors
+        assert bench.rings.given == worker.descriptors
         bench.driver.attach_worker(number, FUNCTION)
         bench.rings.receive(number, Frame(Kind.READY, 0, FUNCTION, 0, b"", b"", b""), 0.0)
         call = asyncio.create_task(
@@ -433,6 +439,42 @@ def test_a_worker_that_gets_no_ring_leaves_the_socket_to_the_caller(scenario):
         assert bench.sockets[0].fileno() >= 0
         assert {} == bench.driver._connections
 
+    scenario(play, ring_bytes=0)
+
+
+def test_a_client_is_moved_to_rings_and_told_so_with_the_descriptors(scenario):
+    async def play(bench):
+        peer = bench.connect()
+        answer = Send(peer.number, Kind.CONTROL, 0, 0, 1, b"", b"", b"welcome")
+        assert bench.driver.move_to_rings(peer.number, answer)
+        kept = [one for one in bench.rings.given if Path(f"/proc/self/fd/{one}").exists()]
+        assert [] == kept
+        data, descriptors, _, _ = socket.recv_fds(peer.sock, 65536, 3)
+        bench.descriptors += descriptors
+        assert [b"welcome"] == [frame.payload for frame in peer.decoder.feed(data)]
+        assert [10, 11] == [os.eventfd_read(descriptor) for descriptor in descriptors]
+        bench.driver.attach(peer.number, CLIENT)
+        bench.driver.send(bench.publish(b"aside"))
+        [message] = bench.rings.sent
+        assert (peer.number, Kind.MESSAGE) == (message.peer, message.kind)
+        assert bench.driver.is_stalled(peer.number)
+        bench.rings.tell(Ended(peer.number))
+        await until(lambda: peer.ends)
+        bench.driver.disconnect(peer.number)
+        assert b"" == peer.sock.recv(1)
+
+    scenario(play, ring_bytes=65536)
+
+
+def test_a_client_stays_on_its_socket_where_no_rings_are_to_be_had(scenario):
+    async def play(bench):
+        peer = bench.client()
+        answer = Send(peer.number, Kind.CONTROL, 0, 0, 1, b"", b"", b"welcome")
+        assert not bench.driver.move_to_rings(peer.number, answer)
+        bench.driver.send(bench.publish(b"aside"))
+        assert [b"x"] == [frame.payload for frame in await peer.receive()]
+
+    scenario(play)
     scenario(play, ring_bytes=0)
 
 
