@@ -68,7 +68,7 @@ def _alive(pid: int) -> bool:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if hasattr(session.config, "workerinput") or session.config.cache is None:
+    if hasattr(session.config, "workerinput") or getattr(session.config, "cache", None) is None:
         return
     folder = session.config.cache.mkdir("greengrass-running")
     crashed = [flag for flag in folder.iterdir() if not _alive(int(flag.name))]
