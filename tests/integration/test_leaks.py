@@ -147,7 +147,7 @@ PEER = """
 """
 
 
-@pytest.mark.parametrize("messages", [20_000, long(1_000_000)])
+@pytest.mark.parametrize("messages", [20_000, long(10_000_000)])
 def test_messages_leave_nothing(core, messages):
     """From a client in a process of its own to a pinned function and back, and as calls."""
     (echo,) = [f["workers"][0]["pid"] for f in core.status()["functions"] if f["name"] == "echo"]
@@ -162,10 +162,10 @@ def test_messages_leave_nothing(core, messages):
             print(count, file=asks, flush=True)
             assert "done\n" == answers.readline()
 
-        exchange(max(3000, messages // 10))
+        exchange(max(3000, messages // 100))
         before = Footprint.settled(core.process.pid)
         memory = Memory(core.process.pid, echo, peer.pid)
-        exchange(messages)
+        exchange(messages // 2)  # each comes back
         before.check(core.process.pid)
         memory.check(NOISE_KIB)
         asks.close()
