@@ -26,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from greengrass_sdk._native import Frame
     from greengrass_sdk._native._py.exchange import Buffer
+    from greengrass_sdk._native._py.pump import WrittenCallback
 
 __all__ = ["SPIN_NS", "RingChannel", "may_spin", "pair"]
 
@@ -242,6 +243,21 @@ class RingChannel(LinkChannel):
         # Nobody is before us: one call of C. What is wrong with it is found out on the long way.
         if not self._lane.send(kind, flags, endpoint, id, topic, context, payload):
             self._send(kind, flags, endpoint, id, topic, context, payload, timeout_s)
+
+    def post(
+        self,
+        kind: int,
+        flags: int,
+        endpoint: int,
+        id: int,
+        topic: bytes,
+        context: Buffer,
+        payload: Buffer,
+        callback: WrittenCallback,
+    ) -> bool:
+        return self._lane.send(kind, flags, endpoint, id, topic, context, payload) or super().post(
+            kind, flags, endpoint, id, topic, context, payload, callback
+        )
 
 
 def pair(ring_bytes: int = _LEAST) -> tuple[Port, RingChannel]:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk.client._client import RECEIVE_BYTES, Connection
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
     from types import TracebackType
+    from typing import Any
 
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult, Message
@@ -80,7 +83,8 @@ class AsyncClient:
         timeout_s: float | None = None,
     ) -> InvokeResult:
         """Invoke a function and wait for its result; see `Client.invoke`."""
-        session = await self._session()
+        connection = self._connection
+        session = connection.session() if connection.ready else await self._session()
         call = Invocation(session, function, payload, qualifier, client_context)
         head = (Kind.INVOKE, call.flags, session.endpoint)
         body = (call.topic, call.context, call.payload)
@@ -166,26 +170,70 @@ class AsyncClient:
             connection.warn_if_open(self)
 
 
+class _Mailbox:
+    """
+    What threads of channels have for the slots of one loop.
+
+    However much comes before the loop looks, it is woken once.
+    """
+
+    __slots__ = ("_called", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[_Slot[Any], Any]] = deque()
+        self._called = False
+
+    def put(self, slot: _Slot[_T], value: _T | BaseException) -> None:
+        """Have a slot filled, from any thread."""
+        loop = slot.future.get_loop()
+        if loop.is_closed():
+            slot.lose(value)
+            return
+        self._waiting.append((slot, value))
+        if self._called:  # and taken back before the loop looks: it will see this one
+            return
+        self._called = True
+        try:
+            loop.call_soon_threadsafe(self._hand_out)
+        except RuntimeError:  # the loop was closed meanwhile
+            self._called = False
+            while self._waiting:
+                slot, value = self._waiting.popleft()
+                slot.lose(value)
+
+    def _hand_out(self) -> None:
+        self._called = False
+        waiting = self._waiting
+        while waiting:
+            slot, value = waiting.popleft()
+            slot.fill(value)
+
+
+_mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Mailbox] = WeakKeyDictionary()
+
+
 class _Slot(Generic[_T]):
     """A future that a thread of the channel fills; what comes too late goes to `lost`."""
 
-    __slots__ = ("_loop", "_lost", "future")
+    __slots__ = ("_lost", "_mailbox", "future")
 
     def __init__(self, lost: Callable[[_T], object] | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        mailbox = _mailboxes.get(loop)
+        if mailbox is None:
+            mailbox = _mailboxes[loop] = _Mailbox()
+        self._mailbox = mailbox
         self._lost = lost
-        self.future: asyncio.Future[_T] = self._loop.create_future()
+        self.future: asyncio.Future[_T] = loop.create_future()
 
     def deliver(self, value: _T | BaseException) -> None:
         """Fill the future, from any thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._set, value)
-        except RuntimeError:  # the loop was closed meanwhile
-            self._lose(value)
+        self._mailbox.put(self, value)
 
-    def _set(self, value: _T | BaseException) -> None:
+    def fill(self, value: _T | BaseException) -> None:
+        """Fill the future, in its loop."""
         if self.future.done():
-            self._lose(value)
+            self.lose(value)
         elif isinstance(value, BaseException):
             self.future.set_exception(value)
         else:
@@ -195,9 +243,10 @@ class _Slot(Generic[_T]):
         """Lose what came in the very moment in which the waiting was cancelled."""
         future = self.future
         if not future.cancel() and not future.cancelled() and future.exception() is None:
-            self._lose(future.result())
+            self.lose(future.result())
 
-    def _lose(self, value: _T | BaseException) -> None:
+    def lose(self, value: _T | BaseException) -> None:
+        """Tell that nobody took a value."""
         if self._lost is not None and not isinstance(value, BaseException):
             self._lost(value)
 
@@ -209,17 +258,21 @@ async def _call(
     timeout_s: float | None,
 ) -> Frame:
     """Send one frame and return its answer."""
-    slot = _Slot[Frame]()
+    slot: _Slot[Frame] = _Slot()
     number = session.channel.submit(*head, *body, slot.deliver)
     try:
+        if timeout_s is None:
+            return await slot.future
         async with asyncio.timeout(timeout_s):
             return await slot.future
     except TimeoutError as error:
+        session.channel.cancel(number)
         raise RequestTimeoutError(
             f"the core gave no answer within {timeout_s:g} s", timeout_s=timeout_s
         ) from error
-    finally:
+    except BaseException:
         session.channel.cancel(number)
+        raise
 
 
 async def _take(session: Session) -> Frame:
@@ -228,7 +281,7 @@ async def _take(session: Session) -> Frame:
     frame = channel.receive(0.0)
     if frame is not None:
         return frame
-    slot = _Slot[Frame](channel.untake)
+    slot: _Slot[Frame] = _Slot(channel.untake)
     number = channel.take(slot.deliver)
     try:
         return await slot.future

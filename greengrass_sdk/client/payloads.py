@@ -59,6 +59,8 @@ def encode_context(value: ClientContext) -> bytes:
     """
     if value is None:
         return b""
+    if type(value) is bytes and len(value) <= CONTEXT_BYTES:
+        return value
     if not isinstance(value, dict | str | bytes):
         raise InvalidInputError(
             f"client_context is of type {type(value).__name__}; it must be a dict, or JSON as str"

@@ -274,6 +274,8 @@ class LinkChannel:
         self._exchange.close()
 
     def _callbacks(self) -> Pump:
+        if self._pump is not None:
+            return self._pump
         with self._exchange.lock:
             if self._pump is None:
                 from greengrass_sdk._native._py.pump import Pump

@@ -32,18 +32,20 @@ __all__ = ["Pump"]
 class Pump:
     """The callbacks of one exchange."""
 
-    __slots__ = ("_exchange", "_waiter")
+    __slots__ = ("_asleep", "_exchange", "_waiter")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._waiter: Waiter | None = None
+        self._asleep = False  # or about to be: nothing was expected
 
     def expect(self, number: int, kind: int, callback: AnswerCallback) -> None:
         """Have `callback` called with the answer to `number`, or with the error instead of one."""
         with self._exchange.lock:
             self._exchange.link()
             self._exchange.calls[number] = Call(kind, callback)
-            self._wake()
+            if self._waiter is None or self._asleep:
+                self._wake()  # else it reads: the answer will tell it
 
     def take(self, callback: AnswerCallback) -> int:
         """Have `callback` called with the next frame that is no answer, or with the error."""
@@ -106,11 +108,13 @@ class Pump:
         """Whether anybody expects a callback."""
         with self._exchange.lock:
             exchange = self._exchange
-            return (
+            wanted = (
                 bool(exchange.takers)
                 or bool(exchange.due)
                 or any(call.callback is not None for call in exchange.calls.values())
             )
+            self._asleep = not wanted  # under the lock: who expects something now wakes us
+            return wanted
 
     def _ready(self) -> bool:
         """Whether to stop reading: callbacks can be made, or none is expected any more."""

@@ -228,13 +228,13 @@ def test_what_comes_too_late_is_given_back():
         waiting.abandon()
         await asyncio.sleep(0)
         filled = _Slot[int](lost.append)
-        filled._set(2)
-        filled._set(3)
+        filled.fill(2)
+        filled.fill(3)
         filled.abandon()
         failed = _Slot[int](lost.append)
-        failed._set(ValueError())
+        failed.fill(ValueError())
         failed.abandon()
-        failed._set(KeyError())
+        failed.fill(KeyError())
         return _Slot[int](lost.append), _Slot[int]()
 
     slot, careless = asyncio.run(main())
@@ -246,3 +246,43 @@ def test_what_comes_too_late_is_given_back():
 def test_a_client_that_was_never_made_is_no_warning():
     with pytest.raises(TypeError):
         AsyncClient(token="x")  # type: ignore[call-arg]  # on purpose
+
+
+def test_a_loop_is_woken_once_for_all_that_came_meanwhile(monkeypatch):
+    async def main():
+        loop = asyncio.get_running_loop()
+        wakes = []
+        schedule = loop.call_soon_threadsafe
+
+        def counted(call):
+            wakes.append(call)
+            return schedule(call)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+        for _ in range(2):
+            slots = [_Slot[int]() for _ in range(100)]
+            for number, slot in enumerate(slots):
+                slot.deliver(number)
+            assert list(range(100)) == [await slot.future for slot in slots]
+        return len(wakes)
+
+    assert 2 == asyncio.run(main())
+
+
+def test_all_that_waits_is_given_back_where_the_loop_closes_in_between(monkeypatch):
+    lost: list[int] = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+
+        def closed(_call):
+            raise RuntimeError("Event loop is closed")
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", closed)
+        _Slot[int](lost.append).deliver(1)
+        monkeypatch.undo()
+        slot = _Slot[int](lost.append)
+        slot.deliver(2)
+        return await slot.future
+
+    assert (2, [1]) == (asyncio.run(main()), lost)

@@ -50,6 +50,13 @@ def test_many_are_under_way_at_once(core):
     assert {b"%d" % number for number in range(200)} == got
 
 
+def test_a_pump_that_sleeps_is_woken_by_the_next_call(core):
+    answers: SimpleQueue[Any] = SimpleQueue()
+    for number in range(200):
+        submit(core.channel, b"%d" % number, answers.put)
+        assert b"%d" % number == answers.get(timeout=10).payload
+
+
 def test_callbacks_and_blocking_calls_share_the_connection(core):
     answers: SimpleQueue[Any] = SimpleQueue()
     for number in range(50):
