@@ -54,6 +54,7 @@ messages = message_reader(Message)
 
 _TOPICS = 256  # that were checked; a program publishes to a few
 _topics: dict[str, bytes] = {}
+_addresses: dict[tuple[str, str | None], tuple[str, bytes]] = {}  # the same for functions
 
 
 def _checked(topic: str) -> bytes:
@@ -66,6 +67,18 @@ def _checked(topic: str) -> bytes:
             _topics.clear()
         _topics[topic] = raw
         return raw
+
+
+def _addressed(function: str, qualifier: str | None) -> tuple[str, bytes]:
+    """Return what names a function to the core, also as UTF-8; see `function_address`."""
+    try:
+        return _addresses[function, qualifier]
+    except (KeyError, TypeError):  # new, or no text
+        address = function_address(function, qualifier)
+        if len(_addresses) >= _TOPICS:
+            _addresses.clear()
+        found = _addresses[function, qualifier] = address, address.encode()
+        return found
 
 
 class Publication:
@@ -141,15 +154,14 @@ class Invocation:
         event: bool = False,
     ) -> None:
         self._session = session
-        self.function = function_address(function, qualifier)
-        self.topic = self.function.encode()
+        self.function, self.topic = _addressed(function, qualifier)
         self.context = b"" if client_context is None else encode_context(client_context)
         self.payload = encode_payload(payload)
         self.flags = Flag.EVENT if event else 0
         limit = session.invoke_payload_bytes
-        check_size(
-            len(self.payload), limit, f"payload for function {function!r}", "invoke_payload_bytes"
-        )
+        if len(self.payload) > limit:
+            what = f"payload for function {function!r}"
+            check_size(len(self.payload), limit, what, "invoke_payload_bytes")
 
     def finish(self, answer: Frame) -> InvokeResult:
         """Return the result, or raise how the invocation ended."""
