@@ -40,6 +40,7 @@ __all__ = [
     "Invocation",
     "Publication",
     "function_address",
+    "function_error",
     "invoke",
     "messages",
     "publish",
@@ -171,7 +172,7 @@ class Invocation:
             raise _unexpected("an invocation", answer)
         identifier = self._request_id(answer)
         if answer.flags:
-            raise _function_error(answer, self.function, identifier)
+            raise function_error(answer.flags, answer.payload, self.function, identifier)
         return InvokeResult(answer.payload, identifier)
 
     def accept(self, answer: Frame) -> str:
@@ -258,16 +259,16 @@ def _refusal(
     return AuthorizationError(said)  # DENIED, the last that three bits can say
 
 
-def _function_error(answer: Frame, function: str, identifier: str) -> FunctionError:
-    """Return how an invocation ended that did not end well."""
-    if answer.flags & Flag.TIMEOUT:
+def function_error(flags: int, payload: bytes, function: str, identifier: str) -> FunctionError:
+    """Return how an invocation ended that did not end well, by the flags of its RESULT."""
+    if flags & Flag.TIMEOUT:
         kind: type[FunctionError] = FunctionTimeoutError
-    elif answer.flags & Flag.UNHANDLED:
+    elif flags & Flag.UNHANDLED:
         kind = FunctionUnhandledError
     else:
         kind = FunctionHandledError
-    text = f"function {function!r} failed: {_describe(answer.payload)}"
-    return kind(text, function=function, request_id=identifier, payload=answer.payload)
+    text = f"function {function!r} failed: {_describe(payload)}"
+    return kind(text, function=function, request_id=identifier, payload=payload)
 
 
 def _describe(payload: bytes) -> str:

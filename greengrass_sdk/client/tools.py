@@ -27,13 +27,16 @@ class ToolConnection:
     Args:
         root: Root of the core; None finds it as `find_core` does.
 
+    Attributes:
+        session: What the core said of itself.
+
     Raises:
         CoreUnavailableError: No core answers.
         AuthorizationError: The core is somebody else's.
     """
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        self._session = connect_tool(root)
+        self.session = connect_tool(root)
 
     def request(self, op: str, *, timeout_s: float | None = None, **fields: Any) -> dict[str, Any]:
         """
@@ -52,7 +55,7 @@ class ToolConnection:
             timeout_s = _ANSWER_S
         self._check_size(op, fields)
         payload = control.encode({"op": op, **fields})
-        answer = self._session.channel.call(Kind.CONTROL, payload=payload, timeout_s=timeout_s)
+        answer = self.session.channel.call(Kind.CONTROL, payload=payload, timeout_s=timeout_s)
         if answer.kind != Kind.CONTROL:
             raise RemoteProtocolError(
                 f"the core answered {op!r} with a frame of kind {answer.kind}"
@@ -62,15 +65,15 @@ class ToolConnection:
     def _check_size(self, op: str, fields: dict[str, Any]) -> None:
         size = len(fields.get("payload", b""))
         if op == "invoke":
-            limit, what = self._session.invoke_payload_bytes, f"function {fields['function']!r}"
+            limit, what = self.session.invoke_payload_bytes, f"function {fields['function']!r}"
             check_size(size, limit, f"payload for {what}", "invoke_payload_bytes")
         elif op == "publish":
-            limit, what = self._session.topic_payload_bytes, f"topic {fields['topic']!r}"
+            limit, what = self.session.topic_payload_bytes, f"topic {fields['topic']!r}"
             check_size(size, limit, f"message for {what}", "topic_payload_bytes")
 
     def close(self) -> None:
         """End the connection."""
-        self._session.channel.close()
+        self.session.channel.close()
 
     def __enter__(self) -> Self:
         return self

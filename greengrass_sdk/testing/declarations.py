@@ -24,11 +24,12 @@ from greengrass_sdk.testing.functions import Member
 from greengrass_sdk.testing.modules import find_code
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from greengrass_sdk.model.function import Function
 
-__all__ = ["Declarations", "code_of", "handler_name"]
+__all__ = ["Declarations", "code_of", "file_of", "handler_name"]
 
 _INLINE = "test.handler"
 _DEFAULTS = Group(name="test", core="test-core")
@@ -172,6 +173,15 @@ def handler_name(handler: Callable[[Any, Any], Any]) -> str:
     if not isinstance(module, str) or not isinstance(name, str) or not name.isidentifier():
         return _INLINE
     return f"{module}.{name}"
+
+
+def file_of(path: str | os.PathLike[str], beside: str | None) -> Path:
+    """Return a group file: absolute, or relative to the working directory or the test's file."""
+    file = Path(path)
+    if file.is_absolute() or file.exists() or beside is None:
+        return file
+    near = Path(beside).parent / file
+    return near if near.exists() else file
 
 
 def code_of(handler: str, code: str | Path | None, beside: str | None) -> Path:

@@ -16,14 +16,14 @@ from greengrass_sdk.client.session import Session
 from greengrass_sdk.core.functions import packages
 from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.router.table import TOOL, Table
-from greengrass_sdk.errors import CoreUnavailableError, FunctionError
+from greengrass_sdk.errors import CoreUnavailableError, FunctionError, InvalidInputError
 from greengrass_sdk.model.arn import CLOUD
 from greengrass_sdk.model.function import Function
 from greengrass_sdk.runtime.outcome import from_user_code
 from greengrass_sdk.testing import identity
 from greengrass_sdk.testing.clock import VirtualClock
 from greengrass_sdk.testing.cloud import FakeCloud
-from greengrass_sdk.testing.declarations import Declarations, code_of, handler_name
+from greengrass_sdk.testing.declarations import Declarations, code_of, file_of, handler_name
 from greengrass_sdk.testing.engine import BOOT, Engine
 from greengrass_sdk.testing.explain import nearest_text
 from greengrass_sdk.testing.function import FakeFunction
@@ -69,6 +69,8 @@ class FakeCore(Greengrass):
         busy_s: Real seconds for which a function may run without waiting for anything.
         settings: `name`, `core`, `region`, `account` of the group.
     """
+
+    world = "fake"
 
     def __init__(
         self,
@@ -145,12 +147,8 @@ class FakeCore(Greengrass):
     def load(self, path: str | os.PathLike[str]) -> None:
         """Add everything that a group file declares; see `Greengrass`."""
         self._check_open()
-        file = Path(path)
-        if not file.is_absolute() and not file.exists():
-            beside = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the test's file
-            near = file if beside is None else Path(beside).parent / file
-            file = near if near.exists() else file
-        self._declared.load(file, started=self._engine is not None)
+        beside = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the test's file
+        self._declared.load(file_of(path, beside), started=self._engine is not None)
 
     def function(self, name: str) -> FakeFunction:
         """Return a function of the group, also one that a group file declared."""
@@ -162,7 +160,8 @@ class FakeCore(Greengrass):
         """Publish as the cloud or a device; see `Greengrass`."""
         self._start()
         table = self._running_table
-        endpoint = table.sender(source)
+        client = table.group.clients.get(source)
+        endpoint = table.sender(source) if client is None else table.numbers[client.arn]
         publication = Publication(self._session(endpoint, source), topic, payload, "BestEffort")
         data = bytes(publication.payload)
         if endpoint == table.numbers[CLOUD] and not publication.answered:
@@ -252,6 +251,15 @@ class FakeCore(Greengrass):
         with identity.acting(self.session_of(name_of(function))):
             yield
         self._settle()
+
+    def begin_at(self, moment: datetime) -> None:
+        """Let the virtual clock start at a moment; see `Greengrass`."""
+        self._check_open()
+        if self._engine is not None:
+            raise InvalidInputError(
+                "the clock runs already: begin_at comes before the first call that drives or asks"
+            )
+        self._clock.epoch = moment.timestamp() - self._clock.now
 
     # Asking.
 

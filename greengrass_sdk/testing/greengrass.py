@@ -8,8 +8,9 @@ them is said here once.
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model.topic import check_filter, matches
@@ -20,14 +21,16 @@ from greengrass_sdk.testing.records import Messages
 if TYPE_CHECKING:
     import os
     import signal
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from types import TracebackType
-    from typing import Literal, Self, TypedDict, Unpack
+    from typing import Self, TypedDict, Unpack
 
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult
     from greengrass_sdk.testing.records import FunctionFailure, LogRecord, Message
+    from greengrass_sdk.testing.tape_replay import Replay
 
     class FunctionOptions(TypedDict, total=False):
         """Keys of `[functions.NAME]` in a group file, with their defaults there."""
@@ -121,7 +124,14 @@ class GreengrassCloud(ABC):
 
 
 class Greengrass(ABC):
-    """A core with a group that the test builds up."""
+    """
+    A core with a group that the test builds up.
+
+    Attributes:
+        world: `fake` for the double, `core` for a real core.
+    """
+
+    world: ClassVar[Literal["fake", "core"]]
 
     def __init__(self) -> None:
         self._failures: list[FunctionFailure] = []
@@ -184,12 +194,22 @@ class Greengrass(ABC):
             ConfigError: The file is wrong; `problems` lists everything.
         """
 
+    @abstractmethod
+    def function(self, name: str) -> GreengrassFunction:
+        """
+        Return a function of the group, also one that a group file declared.
+
+        Raises:
+            InvalidInputError: There is none; the message says what is nearest.
+        """
+
     # Driving.
 
     @abstractmethod
     def deliver(self, topic: str, payload: Payload = b"", *, source: str = "cloud") -> Message:
         """
-        Publish as the cloud or a device; everything it causes has happened on return.
+        Publish as the cloud, a device or, on the double, a client; everything it causes has happened
+        on return.
 
         Errors of functions go to `errors`.
 
@@ -236,6 +256,41 @@ class Greengrass(ABC):
     ) -> None:
         """Let so much time pass, and everything happen that is due until then."""
 
+    def begin_at(self, moment: datetime) -> None:
+        """
+        Let the clock of functions start at a moment, before the first call that drives or asks.
+
+        On a real core, whose time is real, this does nothing.
+
+        Args:
+            moment: With a time zone, or in local time.
+
+        Raises:
+            InvalidInputError: The clock runs already.
+        """
+
+    def replay(self, tape: str | os.PathLike[str], *, ignore: Collection[str] = ()) -> Replay:
+        """
+        Replay what came from outside on a tape of `greengrass run --record`.
+
+        A core without functions gets the group of the tape first, and its clock starts when the
+        tape did. Errors of functions that stand on the tape, too, need not be looked at.
+
+        Args:
+            tape: Absolute, or relative to the working directory or to the test's file.
+            ignore: Keys of JSON payloads whose values differ each time, such as times.
+
+        Returns:
+            What came out: `check()` fails with the differences, `differences` tells them.
+
+        Raises:
+            TapeError: The tape is none, something is missing on it, or it is of another group.
+        """
+        from greengrass_sdk.testing.tape_replay import replay
+
+        beside = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the test's file
+        return replay(self, tape, ignore, beside)
+
     @abstractmethod
     def acting_as(self, function: Named) -> AbstractContextManager[None]:
         """
@@ -245,6 +300,11 @@ class Greengrass(ABC):
         """
 
     # Asking.
+
+    @property
+    @abstractmethod
+    def now(self) -> datetime:
+        """What the clock of its functions shows, in UTC."""
 
     @property
     @abstractmethod

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from greengrass_sdk.errors import GreengrassError, error_classes
 from greengrass_sdk.model.configkeys import CONFIG_KEYS
 from greengrass_sdk.model.tables import SCHEMA, TABLES, Key
+from greengrass_sdk.testing.differences import DIFFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +63,15 @@ def config_table() -> str:
     return _table(("key", "value"), rows)
 
 
+def worlds_table() -> str:
+    """Return the table of what a test cannot do alike on both worlds."""
+    rows = [
+        (row.what, row.fake, f"skipped: {row.reason}" if row.core == "skipped" else row.core)
+        for row in DIFFERENCES.values()
+    ]
+    return _table(("what a test does or sees", "on the double", "on a real core"), rows)
+
+
 def expected() -> dict[str, dict[str, str]]:
     """Return all generated blocks, by page and name."""
     groups = {name: group_table(name) for name in ("top", *(t.name for t in TABLES if t.keys))}
@@ -69,6 +79,7 @@ def expected() -> dict[str, dict[str, str]]:
         "errors.md": {"errors": errors_table()},
         "group-file.md": groups,
         "config-json.md": {"keys": config_table()},
+        "testing.md": {"worlds": worlds_table()},
     }
 
 
