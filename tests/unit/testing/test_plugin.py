@@ -31,8 +31,8 @@ def _is_installed():
 
 @pytest.fixture
 def run(pytester):
-    def run(body: str, *options: str):
-        pytester.makepyfile(HEAD + body)
+    def run(body: str, *options: str, head: str = HEAD):
+        pytester.makepyfile(head + body)
         plugins = ["-p", "no:randomly"]
         if not _is_installed():
             plugins += ["-p", "greengrass_sdk.testing.plugin"]
@@ -91,6 +91,79 @@ def test_x(greengrass):
             "*hello",
         ]
     )
+
+
+ON_BOTH = """
+import os
+import pytest
+@pytest.fixture(params=["fake", "core"])
+def greengrass_world(request):
+    return request.param
+"""
+
+
+@pytest.mark.needs_core
+@pytest.mark.timeout(90)
+def test_the_same_test_runs_on_a_real_core(run):
+    body = """
+import os
+def whoami(event, context):
+    return os.getpid()
+def test_x(greengrass):
+    prepare(greengrass)
+    greengrass.deliver("in", {"text": "hi"})
+    assert greengrass.published("out").one().payload == b"hi"
+    assert [record.message for record in greengrass.logs("echo")] == ["hello"]
+def test_y(greengrass):
+    greengrass.add_function("whoami", whoami)
+    assert (greengrass.world == "fake") == (greengrass.invoke("whoami").json() == os.getpid())
+"""
+    run(body).assert_outcomes(passed=2)
+    run(body, "--greengrass=core").assert_outcomes(passed=2)
+    run(ON_BOTH + body, "-n", "2").assert_outcomes(passed=4)
+
+
+@pytest.mark.needs_core
+def test_what_a_real_core_cannot_do_is_skipped_with_its_reason(run):
+    result = run(
+        """
+import pytest
+def test_x(greengrass):
+    greengrass.add_function("f", lambda event, context: None)
+@pytest.fixture
+def broken(greengrass):
+    greengrass.add_function("f", handler).crash()
+def test_y(broken):
+    pass
+def test_z(greengrass):
+    with pytest.raises(KeyError):
+        greengrass.advance(days=8)
+def test_error(greengrass):
+    raise ZeroDivisionError
+""",
+        *("--greengrass=core", "-rs"),
+    )
+    result.assert_outcomes(skipped=3, failed=1)
+    result.stdout.fnmatch_lines_random(
+        ["*a worker is a process of its own*", "*fails by itself only*", "*time of a core is real"]
+    )
+
+
+def test_a_world_that_there_is_not_is_refused(run):
+    result = run("def test_x(): pass", "--greengrass=moon")
+    assert 4 == result.ret
+    result.stderr.fnmatch_lines(["*--greengrass: invalid choice: 'moon'*"])
+
+
+def test_the_plugin_imports_nothing_of_the_package_before_it_is_needed(run):
+    body = """
+def test_x():
+    import sys
+    loaded = {name for name in sys.modules if name.startswith("greengrass_sdk")}
+    assert loaded <= {"greengrass_sdk", "greengrass_sdk.testing", "greengrass_sdk.testing.plugin"}
+"""
+    result = run(body, "-p", "no:cacheprovider", head="")
+    result.assert_outcomes(passed=1)
 
 
 def test_it_works_under_xdist(run):
