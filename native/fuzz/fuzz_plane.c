@@ -61,7 +61,7 @@ static uint32_t draw(struct script *script, unsigned bytes)
 
 static void connect_worker(struct worker *worker, uint32_t peer)
 {
-    struct gg_rules rules = {3.0, 60.0, 1000, 1 << 24, 1, 1, 0};
+    struct gg_rules rules = {3.0, 60.0, 1000, 1 << 24, 1, 1, 0, 0};
     struct gg_segment segment;
     int sockets[2];
     int fd = -1;

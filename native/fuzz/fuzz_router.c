@@ -263,7 +263,7 @@ static void command(struct play *play)
 
 static void define(struct play *play)
 {
-    struct gg_rules rules = {3.0, 5.0, 40, 10000, 2, 1, 0};
+    struct gg_rules rules = {3.0, 5.0, 40, 10000, 2, 1, 0, 0};
 
     for (uint32_t endpoint = 1; endpoint <= 3; endpoint++) {
         const char *name = TOPICS[4 + endpoint];

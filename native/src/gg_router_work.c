@@ -8,7 +8,8 @@ enum {
     IMPORT_DEADLINE_S = 10, /* on demand only: pinned may never return */
     EXIT_DEADLINE_S = 5,    /* of a worker that could not import its handler */
     CREDIT_ITEMS = 32,      /* what lies with a pinned worker at most ... */
-    CREDIT_BYTES = 65536    /* ... one larger item goes alone */
+    CREDIT_BYTES = 65536,   /* ... one larger item goes alone */
+    ITEM_BYTES = CREDIT_BYTES / CREDIT_ITEMS /* of a credit of its own */
 };
 
 static const double START_DEADLINE_S = 60.0;
@@ -33,8 +34,10 @@ static uint8_t flags_of(int outcome)
 static size_t dispatch_room(const struct gg_function *function, size_t added)
 {
     size_t waiting = function->waiting.count + added;
+    size_t each = function->rules.credit > 0 ? function->rules.credit
+                                             : CREDIT_ITEMS;
     size_t credit = function->rules.pinned
-                        ? CREDIT_ITEMS * (function->workers.count + 1)
+                        ? each * (function->workers.count + 1)
                         : function->idle.count + 1;
 
     return 1 + (credit < waiting ? credit : waiting);
@@ -130,10 +133,15 @@ static void give(struct gg_work *work, struct gg_worker *worker,
 static int has_credit(const struct gg_worker *worker,
                       const struct gg_item *item)
 {
+    size_t credit = worker->function->rules.credit;
+
     if (worker->phase != GG_READY_PHASE || gg_peer_silent(worker->peer))
         return 0;
     if (worker->sent.count == 0)
         return 1;
+    if (credit > 0)
+        return worker->sent.count < credit &&
+               worker->sent_bytes + gg_item_size(item) <= credit * ITEM_BYTES;
     return worker->last_run_s <= QUICK_S && worker->sent.count < CREDIT_ITEMS &&
            worker->sent_bytes + gg_item_size(item) <= CREDIT_BYTES;
 }

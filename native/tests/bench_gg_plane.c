@@ -125,7 +125,7 @@ static double work_alone(struct gg_plane *plane, struct worker *producer,
 static void connect_worker(struct gg_plane *plane, struct worker *worker,
                            uint32_t endpoint)
 {
-    struct gg_rules rules = {3.0, 60.0, MESSAGES, 1 << 30, 1, 1, 0};
+    struct gg_rules rules = {3.0, 60.0, MESSAGES, 1 << 30, 1, 1, 0, 0};
     uint8_t name = (uint8_t)('0' + endpoint);
     struct gg_segment segment;
     int sockets[2];

@@ -108,7 +108,7 @@ static void begin(struct scene *scene, uint32_t filters, uint32_t topics,
     struct gg_router_options options = {.work_items = 1024,
                                         .topic_payload_bytes = 131072,
                                         .invoke_payload_bytes = 6291456};
-    struct gg_rules rules = {3.0, 60.0, 1024, 67108864, 1, 1, 0};
+    struct gg_rules rules = {3.0, 60.0, 1024, 67108864, 1, 1, 0, 0};
 
     memset(scene, 0, sizeof *scene);
     scene->topic_count = topics;

@@ -164,7 +164,7 @@ static void open_scene(struct scene *scene, uint32_t count, uint64_t unread)
                    .invoke_payload_bytes = GG_BULK_MOST},
         .inbox_bytes = 1 << 19,
         .unread_bytes = unread};
-    struct gg_rules rules = {3.0, 60.0, 100000, 1 << 28, 1, 1, 0};
+    struct gg_rules rules = {3.0, 60.0, 100000, 1 << 28, 1, 1, 0, 0};
 
     memset(scene, 0, sizeof *scene);
     scene->count = count;

@@ -101,8 +101,8 @@ static void publish(struct bench *bench, const char *topic, uint8_t flags,
 
 static void define(struct bench *bench)
 {
-    struct gg_rules pinned = {3.0, 60.0, 40, 200000, 1, 1, 0};
-    struct gg_rules demand = {3.0, 5.0, 4, 1000, 2, 0, 0};
+    struct gg_rules pinned = {3.0, 60.0, 40, 200000, 1, 1, 0, 0};
+    struct gg_rules demand = {3.0, 5.0, 4, 1000, 2, 0, 0, 0};
     struct gg_router *router = bench->router;
 
     TRY(bench, gg_router_define_function(router, PINNED, &pinned,
@@ -376,7 +376,7 @@ TEST(outputs_are_read_in_place_as_well)
 
 TEST(arguments_of_a_careless_caller_are_refused)
 {
-    struct gg_rules rules = {NAN, 1.0, 1, 1, 1, 1, 0};
+    struct gg_rules rules = {NAN, 1.0, 1, 1, 1, 1, 0, 0};
     struct gg_frame frame = {.topic = 2, .context = 1, .kind = GG_PUBLISH};
     const uint8_t *name = (const uint8_t *)"f";
     struct bench bench;
@@ -411,7 +411,7 @@ TEST(arguments_of_a_careless_caller_are_refused)
 
 TEST(an_endpoint_without_work_may_be_defined_anew)
 {
-    struct gg_rules rules = {1.0, 1.0, 1, 1000, 1, 0, 0};
+    struct gg_rules rules = {1.0, 1.0, 1, 1000, 1, 0, 0, 0};
     struct gg_router_counts counts;
     struct bench bench;
 
@@ -430,7 +430,7 @@ TEST(an_endpoint_without_work_may_be_defined_anew)
  * behind each time; they are dropped when they get many. */
 TEST(dead_timers_do_not_pile_up)
 {
-    struct gg_rules rules = {0.1, 86400.0, 4, 1000, 2, 0, 0};
+    struct gg_rules rules = {0.1, 86400.0, 4, 1000, 2, 0, 0, 0};
     struct gg_router_counts counts;
     struct bench bench;
 

@@ -108,6 +108,7 @@ RULES = st.tuples(
     st.sampled_from([1, 3, 50, 50]),
     st.sampled_from([1000, 300_000, 300_000]),
     st.booleans(),
+    st.sampled_from([0, 2, 100]),
 )
 ALWAYS = [
     (CLOUD, b"a", PINNED),

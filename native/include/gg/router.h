@@ -69,6 +69,9 @@ struct gg_rules {
      * wiped where they lay. It answers by who asks: what it is given has the
      * endpoint of the caller, not its own. */
     uint32_t confidential;
+    /* How many items lie with a pinned worker at most, however long its last
+     * took, at 2 KiB each; 0: what suits a process. */
+    uint32_t credit;
 };
 
 /* Add a function, known to callers and to its workers by `name`. Defining an

@@ -57,6 +57,12 @@ class FunctionRules(NamedTuple):
 
     It answers by who asks: what it is given has the endpoint of the caller, not its own.
     """
+    credit: int = 0
+    """
+    How many items lie with a pinned worker at most, however long its last took, at 2 KiB each.
+
+    0: what suits a process.
+    """
 
 
 class Route:

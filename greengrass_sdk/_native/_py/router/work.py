@@ -36,6 +36,7 @@ _IMPORT_DEADLINE_S = 10.0  # on demand only: a pinned function may never return 
 _EXIT_DEADLINE_S = 5.0  # a worker that could not import its handler exits by itself
 _CREDIT_ITEMS = 32  # what lies with a pinned worker at most ...
 _CREDIT_BYTES = 65536  # ... a quarter of the default ring; one larger item goes alone
+_ITEM_BYTES = _CREDIT_BYTES // _CREDIT_ITEMS  # of a credit of its own
 _QUICK_S = 0.05  # items are sent ahead only to a handler whose last run was this short
 
 
@@ -334,6 +335,10 @@ def _has_credit(worker: Worker, item: Item) -> bool:
         return False
     if not worker.sent:
         return True
+    credit = worker.target.rules.credit
+    if credit:
+        room = credit * _ITEM_BYTES
+        return len(worker.sent) < credit and worker.sent_bytes + item.size <= room
     return (
         worker.last_run_s <= _QUICK_S
         and len(worker.sent) < _CREDIT_ITEMS

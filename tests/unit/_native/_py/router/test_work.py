@@ -314,6 +314,16 @@ def test_items_are_sent_ahead_only_to_quick_handlers():
     assert len(bench.publish(b"a")) == 0
 
 
+def test_a_function_with_a_credit_of_its_own_is_sent_so_many_items_however_slow_it_is():
+    bench = Bench(pinned=True, credit=40, queue_items=100)
+    bench.worker(11, DEMAND)
+    bench.ready(11, DEMAND)
+    [first] = only(bench.invoke(b"demand"), Send)
+    bench.at(5.0).result(11, DEMAND, first.id)
+    sent = [only(bench.invoke(b"demand"), Send) for _ in range(50)]
+    assert [1] * 40 + [0] * 10 == list(map(len, sent))
+
+
 def test_a_call_that_lies_with_a_busy_worker_for_a_minute_ends_and_its_late_answer_is_ignored():
     bench = Bench(rows=[(CLOUD, b"a", PINNED)], timeout_s=100.0)
     bench.worker(11, PINNED)
