@@ -227,14 +227,17 @@ class FrameDecoder:
 
 
 class Call:
-    """A request of a connected client, which waits for its answer."""
+    """A request of a connected client, which waits for its answer; `size` is that of its frame."""
 
-    __slots__ = ("body", "operation", "request_id")
+    __slots__ = ("body", "operation", "request_id", "size")
 
-    def __init__(self, operation: int, request_id: str, body: dict[str, Any]) -> None:
+    def __init__(
+        self, operation: int, request_id: str, body: dict[str, Any], size: int = 0
+    ) -> None:
         self.operation = operation
         self.request_id = request_id
         self.body = body
+        self.size = size
 
     def answer(self, status: int, message: str | None = None, **fields: Any) -> bytes:
         """Return the frame that answers it."""
@@ -280,6 +283,7 @@ class ServerSession:
 
     Attributes:
         protocol: What was agreed upon; None before.
+        sdk: The version that the client says it has, for the log.
         closed: Whether a `Close` was given.
     """
 
@@ -291,6 +295,7 @@ class ServerSession:
         "_version",
         "closed",
         "protocol",
+        "sdk",
     )
 
     def __init__(
@@ -302,6 +307,7 @@ class ServerSession:
         max_frame: int,
     ) -> None:
         self.protocol: str | None = None
+        self.sdk = "?"
         self._authenticate = authenticate
         self._identifier = identifier
         self._version = version
@@ -376,6 +382,7 @@ class ServerSession:
                 request_id,
             )
         self.protocol = agreed
+        self.sdk = f"{body.get('sdkVersion')!s:.40}"
         self._decoder.max_frame = self._max
         answer = self._connect_response(request_id, StreamStatus.SUCCESS)
         return [Send(answer)]
@@ -416,7 +423,7 @@ class ServerSession:
         request_id = _request_id(body)
         if request_id is None:
             raise RemoteProtocolError("a request without an id")
-        call = Call(operation, request_id, body)
+        call = Call(operation, request_id, body, len(payload))
         if operation in RESPONSES:
             if operation not in _SINCE_1_1 or self.protocol != "1.0.0":
                 return call

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Requests of AWS's protocol, done by the manager: bodies as they travelled, fields of the answer.
+
+Everything that AWS's clients check before they send is checked here again, with their texts.
+
+Ref: Greengrass V1 guide, "Use StreamManagerClient to work with streams"
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from greengrass_sdk.errors import InvalidStreamRequestError, StreamError
+from greengrass_sdk.model.stream import (
+    MessageStreamDefinition,
+    ReadMessagesOptions,
+    check_name,
+    check_payload,
+)
+from greengrass_sdk.wire.streams import Operation, StreamStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from greengrass_sdk.model.stream import Message, MessageStreamInfo
+
+__all__ = ["Manager", "check_response", "perform", "refusal", "wait_s"]
+
+log = logging.getLogger(__name__)
+
+_EARLY = 0.1  # of a read's timeout: its answer must arrive before the client gives up
+_EARLY_MOST_S = 1.0
+
+
+class Manager(Protocol):
+    """The streams, as this protocol needs them; what they raise is a `StreamError`."""
+
+    async def create(self, definition: MessageStreamDefinition) -> None:
+        """Create a stream."""
+
+    async def update(self, definition: MessageStreamDefinition) -> None:
+        """Change a stream."""
+
+    async def delete(self, name: str) -> None:
+        """Delete a stream and its messages."""
+
+    async def append(self, name: str, payload: bytes) -> int:
+        """Append a message and return its sequence number."""
+
+    async def read(self, name: str, options: ReadMessagesOptions) -> Sequence[Message]:
+        """Return messages, at least as many as asked for."""
+
+    async def list(self) -> Sequence[str]:
+        """Return the names of all streams."""
+
+    async def describe(self, name: str) -> MessageStreamInfo:
+        """Return what a stream is and holds."""
+
+
+async def perform(manager: Manager, operation: int, body: dict[str, Any]) -> dict[str, Any]:
+    """
+    Do what a request asks for and return the fields of its answer.
+
+    Raises:
+        StreamError: The request breaks a rule, or the manager refused it.
+    """
+    return await _PERFORM[operation](manager, body)
+
+
+def refusal(error: Exception) -> tuple[int, str]:
+    """Return status and text that tell a client about an error."""
+    if isinstance(error, StreamError):
+        return error.status, str(error)
+    if isinstance(error, MemoryError):
+        return StreamStatus.OUT_OF_MEMORY, "the core is out of memory"
+    log.error("a bug of ours: a request failed", exc_info=error)
+    return StreamStatus.UNKNOWN_FAILURE, f"the request failed: {type(error).__name__}: {error}"
+
+
+def check_response(size: int, limit: int) -> tuple[int, str] | None:
+    """Return status and text for an answer that is too large, None for one that is not."""
+    if size <= limit:
+        return None
+    text = f"the answer has {size} bytes; the limit is {limit}: read fewer messages at once"
+    return StreamStatus.RESPONSE_TOO_LARGE, text
+
+
+def wait_s(body: dict[str, Any]) -> float:
+    """Return how long the client of a read surely waits for its answer; 0 where it says nothing."""
+    options = body.get("readMessagesOptions")
+    found = options.get("readTimeoutMillis") if isinstance(options, dict) else None
+    return found / 1000 if isinstance(found, int) and found > 0 else 0.0
+
+
+async def _create(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
+    await manager.create(_definition(body))
+    return {}
+
+
+async def _update(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
+    await manager.update(_definition(body))
+    return {}
+
+
+async def _delete(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
+    await manager.delete(check_name(body.get("name")))
+    return {}
+
+
+async def _append(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
+    name, payload = check_name(body.get("name")), check_payload(body.get("payload"))
+    return {"sequenceNumber": await manager.append(name, payload)}
+
+
+async def _read(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
+    name = body.get("streamName")
+    if name is None:
+        raise InvalidStreamRequestError("Property stream_name is required, but was None")
+    name, asked = check_name(name), body.get("readMessagesOptions")
+    if asked is not None and not isinstance(asked, dict):
+        raise InvalidStreamRequestError(
+            "Property read_messages_options is invalid because it must be of type "
+            "ReadMessagesOptions"
+        )
+    options = ReadMessagesOptions.from_dict(asked or {}).check()
+    timeout = options.read_timeout_millis
+    if timeout:
+        early = min(timeout * _EARLY, _EARLY_MOST_S * 1000)
+        options = options.replaced(read_timeout_millis=int(timeout - early))
+    messages = await manager.read(name, options)
+    return {
+        "messages": [
+            {
+                "streamName": message.stream_name,
+                "sequenceNumber": message.sequence_number,
+                "ingestTime": message.ingest_time,
+                "payload": bytes(message.payload),
+            }
+            for message in messages
+        ]
+    }
+
+
+async def _list(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
+    del body  # asks for nothing in particular
+    return {"streams": list(await manager.list())}
+
+
+async def _describe(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
+    info = await manager.describe(check_name(body.get("name")))
+    return {"messageStreamInfo": info.as_dict()}
+
+
+def _definition(body: dict[str, Any]) -> MessageStreamDefinition:
+    found = body.get("definition")
+    if found is None:
+        raise InvalidStreamRequestError("Property definition is required, but was None")
+    if not isinstance(found, dict):
+        raise InvalidStreamRequestError(
+            "Property definition is invalid because it must be of type MessageStreamDefinition"
+        )
+    try:
+        return MessageStreamDefinition.from_dict(found).check()
+    except InvalidStreamRequestError as error:
+        text = f"Property definition is invalid because {error}"
+        raise InvalidStreamRequestError(text) from error
+
+
+_PERFORM: dict[int, Callable[[Manager, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+    Operation.CREATE: _create,
+    Operation.UPDATE: _update,
+    Operation.DELETE: _delete,
+    Operation.APPEND: _append,
+    Operation.READ: _read,
+    Operation.LIST: _list,
+    Operation.DESCRIBE: _describe,
+}

@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+AWS's stream manager protocol on a port of loopback, for clients of any language.
+
+The protocol itself is :mod:`greengrass_sdk.wire.streams`, what a request does is
+:mod:`greengrass_sdk.core.streams.operations`; here are connections, bounds and deadlines.
+
+An answer is sent while its client surely waits: within `PROMPT_S`, or the timeout of a read, and
+not when this process itself was stopped or starved meanwhile. Later ones go out in the form that
+fails the request and harms no client that gave it up (`Call.fail_safely`): AWS's clients never
+recover from an answer that they no longer expect.
+
+Ref: Greengrass V1 guide, "Configure stream manager": port, client authentication
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hmac
+import itertools
+import logging
+import socket
+from typing import TYPE_CHECKING, cast
+
+from attrs import define, field, frozen
+
+import greengrass_sdk
+from greengrass_sdk.core.streams import operations
+from greengrass_sdk.errors import ConfigError
+from greengrass_sdk.wire import cbor
+from greengrass_sdk.wire.streams import Call, Operation, Send, ServerSession
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from greengrass_sdk.core.streams.operations import Manager
+
+__all__ = ["ServerLimits", "StreamServer"]
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+PROMPT_S = 5.0  # a client waits so long, whatever its timeout
+STARVED_S = 0.9  # how long this process may lose sight of its sockets
+GIVEN_UP_S = 55.0  # clients wait for 60 seconds, unless told otherwise
+_BEAT_S = 0.25
+_DOUBT_S = 0.1  # what arrived while it did is read meanwhile
+_STOP_S = 5.0  # for requests that run when the server stops
+
+
+@frozen(kw_only=True)
+class ServerLimits:
+    """
+    What strangers may take.
+
+    Attributes:
+        clients: Connections at once; the next one is closed.
+        calls: Requests of one connection at once; the next ones wait in its socket.
+        frame_bytes: The largest request.
+        response_bytes: The largest answer, and what one connection may leave unread.
+        held_bytes: Requests of all connections in memory, unfinished and running; beyond it, all
+            but one wait.
+        frame_s: How long a request may be on its way.
+    """
+
+    clients: int = 256
+    calls: int = 64
+    frame_bytes: int = 64 << 20
+    response_bytes: int = 64 << 20
+    held_bytes: int = 128 << 20
+    frame_s: float = 60.0
+
+
+@define(eq=False)
+class StreamServer:
+    """
+    The server.
+
+    Args:
+        tokens: Returns the tokens that clients may show; None: nobody has to.
+        clock: Seconds, monotonic.
+    """
+
+    manager: Manager
+    loop: asyncio.AbstractEventLoop
+    tokens: Callable[[], Iterable[str]] | None = None
+    limits: ServerLimits = field(factory=ServerLimits)
+    clock: Callable[[], float] = field()
+    port: int = field(default=0, init=False)
+    held: int = field(default=0, init=False)
+    connections: set[_Connection] = field(factory=set, init=False)
+    running: set[asyncio.Task[None]] = field(factory=set, init=False)
+    _server: asyncio.Server | None = field(default=None, init=False)
+    _numbers: itertools.count[int] = field(factory=lambda: itertools.count(1), init=False)
+    _beat: asyncio.TimerHandle | None = field(default=None, init=False)
+    _seen: float = field(default=0.0, init=False)
+    _doubt_until: float = field(default=0.0, init=False)
+    _first: _Connection | None = field(default=None, init=False)
+    _waiting: set[_Connection] = field(factory=set, init=False)
+
+    @clock.default
+    def _clock(self) -> Callable[[], float]:
+        return self.loop.time
+
+    async def open(self, port: int) -> None:
+        """
+        Listen on `port` of loopback; 0 is any that is free.
+
+        Raises:
+            ConfigError: The port is taken, or the extra `streams` is not installed.
+        """
+        cbor.require()
+        try:
+            self._server = await self.loop.create_server(
+                lambda: _Connection(self), HOST, port, family=socket.AF_INET, backlog=128
+            )
+        except OSError as error:
+            why = "is in use" if error.errno == errno.EADDRINUSE else f"fails: {error.strerror}"
+            raise ConfigError(
+                f"the stream manager cannot listen: port {port} of {HOST} {why}; "
+                "set another `port` in [streams]"
+            ) from error
+        self.port = self._server.sockets[0].getsockname()[1]
+        log.info("the stream manager listens on %s:%d", HOST, self.port)
+
+    async def close(self) -> None:
+        """Take no more requests, finish those that run, and close all connections."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in self.connections:
+            connection.stop()
+        if self.running:
+            await asyncio.wait(self.running, timeout=_STOP_S)
+        for connection in list(self.connections):
+            connection.end()
+        self._server = None
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+
+    def authenticate(self, token: str | None) -> bool:
+        """Return whether a client may use the streams."""
+        if self.tokens is None:
+            return True
+        shown = (token or "").encode()
+        # Each is compared, in constant time.
+        found = [hmac.compare_digest(shown, known.encode()) for known in self.tokens()]
+        return token is not None and any(found)
+
+    # --- what connections tell ----------------------------------------------
+
+    def joined(self, connection: _Connection) -> str | None:
+        """Count a connection and return its name; None: there are too many."""
+        if len(self.connections) >= self.limits.clients or self._server is None:
+            return None
+        self.connections.add(connection)
+        if self._beat is None:
+            self._seen = self.clock()
+            self._beat = self.loop.call_later(_BEAT_S, self._tick)
+        return f"client-{next(self._numbers)}"
+
+    def left(self, connection: _Connection) -> None:
+        """Forget a connection."""
+        self.connections.discard(connection)
+        self._waiting.discard(connection)
+        if self._first is connection:
+            self._first = None
+        self.make_room()
+
+    def now(self) -> tuple[float, bool]:
+        """Return the time, and whether what arrives now may have arrived long before."""
+        now = self.clock()
+        if now - self._seen > STARVED_S:
+            log.warning("this process did not run for %.1f s", now - self._seen)
+            self._seen = now
+            self._doubt_until = now + _DOUBT_S
+        return now, now < self._doubt_until
+
+    def admits(self, connection: _Connection) -> bool:
+        """
+        Return whether a connection may read on; if not, `make_room` tells it later.
+
+        While too many bytes are held one connection alone finishes its request.
+        """
+        if self.held > self.limits.held_bytes:
+            if self._first is None and connection.session.unfinished:
+                self._first = connection
+            if self._first is not connection:
+                self._waiting.add(connection)
+                return False
+        self._waiting.discard(connection)
+        return True
+
+    def make_room(self) -> None:
+        """Have connections read again where bytes were given back."""
+        if self._first is not None and not self._first.session.unfinished:
+            self._first = None
+        for connection in list(self._waiting):
+            connection.resume_reading()
+
+    def _tick(self) -> None:
+        now, _ = self.now()
+        self._seen = now
+        for connection in list(self.connections):
+            connection.look(now)
+        self._beat = self.loop.call_later(_BEAT_S, self._tick) if self.connections else None
+
+
+@define(eq=False, slots=True)
+class _Running:
+    """A call that has not been answered, since when, and until when its client surely waits."""
+
+    call: Call
+    since: float
+    prompt: float
+    doubtful: bool
+    answered: bool = False
+
+
+class _Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, server: StreamServer) -> None:
+        self._server = server
+        self._limits = server.limits
+        self._transport: asyncio.Transport | None = None
+        self._name = ""
+        self._calls: dict[asyncio.Task[None], _Running] = {}
+        self._pending = 0  # bytes of an unfinished frame that the server counts
+        self._unfinished_since: float | None = None
+        self._reading = True
+        self._writing = True
+        self._stopped = False
+        self.session: ServerSession
+
+    # --- called by the loop -------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        name = self._server.joined(self)
+        if name is None:
+            log.warning("a client was refused: %d are connected", len(self._server.connections))
+            self._transport.abort()
+            self._stopped = True
+            return
+        self._name = name
+        self._transport.set_write_buffer_limits(high=1 << 20)
+        self.session = ServerSession(
+            self._server.authenticate,
+            identifier=name,
+            version=greengrass_sdk.__version__,
+            max_frame=self._limits.frame_bytes,
+        )
+
+    def data_received(self, data: bytes) -> None:
+        if self._stopped:
+            return
+        now, doubtful = self._server.now()
+        known = self.session.protocol is not None
+        for event in self.session.receive(data):
+            if isinstance(event, Call):
+                self._start(event, now, doubtful=doubtful)
+            elif isinstance(event, Send):
+                self._write(event.data)
+            else:
+                log.warning("%s was disconnected: %s", self._name, event.reason)
+                self._stopped = True
+                self.end()
+        if not known and self.session.protocol is not None:
+            log.info(
+                "%s connected: SDK %s, protocol %s",
+                *(self._name, self.session.sdk, self.session.protocol),
+            )
+        self._count(self.session.pending - self._pending)
+        self._pending = self.session.pending
+        if not self.session.unfinished:
+            self._unfinished_since = None
+        elif self._unfinished_since is None:
+            self._unfinished_since = now
+        self.resume_reading()
+
+    def pause_writing(self) -> None:
+        self._writing = False
+        self.resume_reading()
+
+    def resume_writing(self) -> None:
+        self._writing = True
+        self.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._name:
+            return
+        self.stop()
+        self._count(-self._pending)
+        self._pending = 0
+        self._server.left(self)
+        if self.session.protocol is not None:
+            log.info("%s is gone%s", self._name, f": {error}" if error else "")
+
+    # --- called by the server -----------------------------------------------
+
+    def stop(self) -> None:
+        """Take no more requests, and end the reads that wait."""
+        self._stopped = True
+        for task, running in self._calls.items():
+            if running.call.operation == Operation.READ:
+                task.cancel()
+
+    def end(self) -> None:
+        """Close the connection when what was written is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def look(self, now: float) -> None:
+        """See to what takes too long."""
+        for running in self._calls.values():
+            if not running.answered and now - running.since > max(GIVEN_UP_S, running.prompt):
+                self._answer_late(running, now)
+        since = self._unfinished_since
+        if since is not None and now - since > self._limits.frame_s and self._reading:
+            log.warning("%s was disconnected: its request did not arrive", self._name)
+            self._abort()
+
+    def resume_reading(self) -> None:
+        """Read, or do not, as things stand."""
+        reading = (
+            self._writing and len(self._calls) < self._limits.calls and self._server.admits(self)
+        )
+        if reading == self._reading or self._transport is None or self._transport.is_closing():
+            return
+        self._reading = reading
+        if reading:
+            self._transport.resume_reading()
+            if self._unfinished_since is not None:
+                self._unfinished_since = self._server.clock()
+        else:
+            self._transport.pause_reading()
+
+    # --- requests -------------------------------------------------------------
+
+    def _start(self, call: Call, now: float, *, doubtful: bool) -> None:
+        surely = operations.wait_s(call.body) if call.operation == Operation.READ else 0.0
+        running = _Running(call, now, max(PROMPT_S, surely), doubtful)
+        self._count(call.size)
+        task = self._server.loop.create_task(self._serve(running))
+        self._calls[task] = running
+        self._server.running.add(task)
+        task.add_done_callback(self._served)
+
+    async def _serve(self, running: _Running) -> None:
+        call = running.call
+        try:
+            fields = await operations.perform(self._server.manager, call.operation, call.body)
+            frame = call.answer(0, **fields)
+        except Exception as error:  # noqa: BLE001 - told to the client, and logged if ours
+            status, text = operations.refusal(error)
+            log.debug("%s: operation %d: %s", self._name, call.operation, text)
+            frame = call.answer(status, text)
+        refused = operations.check_response(len(frame), self._limits.response_bytes)
+        if refused is not None:
+            frame = call.answer(*refused)
+        if running.answered or self._transport is None or self._transport.is_closing():
+            return
+        now = self._server.clock()
+        if running.doubtful or now - running.since > running.prompt:
+            self._answer_late(running, now)
+            return
+        running.answered = True
+        self._write(frame)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._server.running.discard(task)
+        self._count(-self._calls.pop(task).call.size)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a bug of ours: %s could not be answered", self._name, exc_info=error)
+            self._abort()
+        if not self._reading:
+            self.resume_reading()
+        self._server.make_room()
+
+    def _answer_late(self, running: _Running, now: float) -> None:
+        running.answered = True
+        took = now - running.since
+        text = (
+            "the request may have waited too long before it was read"
+            if running.doubtful and took < PROMPT_S
+            else f"the request took {took:.1f} s"
+        )
+        log.warning("%s: operation %d: %s", self._name, running.call.operation, text)
+        self._write(running.call.fail_safely(text))
+
+    def _write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        transport.write(data)
+        if transport.get_write_buffer_size() > self._limits.response_bytes + len(data):
+            log.warning("%s was disconnected: it does not read its answers", self._name)
+            self._abort()
+
+    def _abort(self) -> None:
+        self._stopped = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _count(self, change: int) -> None:
+        self._server.held += change

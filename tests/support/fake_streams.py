@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams in a dictionary, for tests of what stands before and behind the stream manager."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from greengrass_sdk.errors import (
+    InvalidStreamRequestError,
+    NotEnoughMessagesError,
+    StreamNotFoundError,
+)
+from greengrass_sdk.model.stream import Message, MessageStreamInfo, StorageStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from greengrass_sdk.model.stream import MessageStreamDefinition, ReadMessagesOptions
+
+
+class FakeStreams:
+    """
+    What `core.streams.operations.Manager` asks for.
+
+    Attributes:
+        hold: Every operation waits until it is set.
+        reads: The options of each read.
+    """
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, MessageStreamDefinition] = {}
+        self.messages: dict[str, list[bytes]] = {}
+        self.reads: list[ReadMessagesOptions] = []
+        self.cancelled = 0
+        self.error: Exception | None = None
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def _turn(self, name: str | None = None) -> None:
+        try:
+            await self.hold.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error is not None:
+            raise self.error
+        if name is not None and name not in self.definitions:
+            raise StreamNotFoundError(f"stream {name!r} does not exist", stream=name)
+
+    async def create(self, definition: MessageStreamDefinition) -> None:
+        await self._turn()
+        assert definition.name is not None
+        if definition.name in self.definitions:
+            raise InvalidStreamRequestError(f"stream {definition.name!r} exists")
+        self.definitions[definition.name] = definition
+        self.messages[definition.name] = []
+
+    async def update(self, definition: MessageStreamDefinition) -> None:
+        await self._turn(definition.name)
+        assert definition.name is not None
+        self.definitions[definition.name] = definition
+
+    async def delete(self, name: str) -> None:
+        await self._turn(name)
+        del self.definitions[name], self.messages[name]
+
+    async def append(self, name: str, payload: bytes) -> int:
+        await self._turn(name)
+        self.messages[name].append(payload)
+        return len(self.messages[name]) - 1
+
+    async def read(self, name: str, options: ReadMessagesOptions) -> Sequence[Message]:
+        self.reads.append(options)
+        await self._turn(name)
+        start, low = options.desired_start_sequence_number or 0, options.min_message_count or 1
+        found = self.messages[name][start : start + (options.max_message_count or low)]
+        if len(found) < low:
+            raise NotEnoughMessagesError(f"{name!r} has {len(found)} messages", stream=name)
+        return [Message(name, start + at, 1_000, payload) for at, payload in enumerate(found)]
+
+    async def list(self) -> Sequence[str]:
+        await self._turn()
+        return list(self.definitions)
+
+    async def describe(self, name: str) -> MessageStreamInfo:
+        await self._turn(name)
+        payloads = self.messages[name]
+        status = StorageStatus(0, len(payloads) - 1, sum(map(len, payloads)))
+        return MessageStreamInfo(self.definitions[name], status, [])
