@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         StreamNotFoundError,
         StreamPayloadTooLargeError,
         StreamReadError,
+        StreamResponseTooLargeError,
         StreamStoreError,
         StreamUpdateError,
     )
@@ -110,6 +111,7 @@ __all__ = [
     "StreamNotFoundError",
     "StreamPayloadTooLargeError",
     "StreamReadError",
+    "StreamResponseTooLargeError",
     "StreamStoreError",
     "StreamUpdateError",
     "__version__",

@@ -39,6 +39,7 @@ of the function, the limit that was exceeded, stands in attributes, never only i
         * :exc:`StreamNotFoundError` (also a :exc:`LookupError`)
         * :exc:`NotEnoughMessagesError`
         * :exc:`StreamPayloadTooLargeError`
+        * :exc:`StreamResponseTooLargeError`
         * :exc:`StreamReadError`
         * :exc:`StreamStoreError`
         * :exc:`StreamMemoryError` (also a :exc:`MemoryError`)
@@ -95,6 +96,7 @@ __all__ = [
     "StreamNotFoundError",
     "StreamPayloadTooLargeError",
     "StreamReadError",
+    "StreamResponseTooLargeError",
     "StreamStoreError",
     "StreamUpdateError",
     "error_classes",
@@ -464,7 +466,7 @@ class InvalidStreamRequestError(StreamError, InvalidInputError):
 
 
 class StreamFullError(StreamError):
-    """Raised when a stream, or the disk, is full, and its strategy is to reject new data."""
+    """Raised when a stream is full and its strategy is to reject new data."""
 
     code = "StreamFull"
     exit_code = 30
@@ -509,6 +511,15 @@ class StreamPayloadTooLargeError(StreamError):
     aws_name = "RequestPayloadTooLargeException"
 
 
+class StreamResponseTooLargeError(StreamError):
+    """Raised when the messages that a reader wants at least are more than one answer holds."""
+
+    code = "StreamResponseTooLarge"
+    exit_code = 29
+    status = 7
+    aws_name = "ResponsePayloadTooLargeException"
+
+
 class StreamReadError(StreamError):
     """
     Raised when stored messages are damaged and cannot be read.
@@ -533,12 +544,10 @@ class StreamStoreError(StreamError):
 
     code = "StreamStore"
     exit_code = 38
-    status = 1
-    aws_name = "UnknownFailureException"
 
 
 class StreamMemoryError(StreamError, MemoryError):
-    """Raised when the streams that live in memory have used up what they may."""
+    """Raised when there is no memory left for the messages of streams."""
 
     code = "StreamMemory"
     exit_code = 39

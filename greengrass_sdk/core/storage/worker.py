@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Two threads for the disk: one works, the other one waits until what was written is on the disk.
+
+Group commit comes by itself: while one sync runs, all that is to be synced waits, and the next sync
+is for all of it. Work does not wait for syncs.
+"""
+
+from __future__ import annotations
+
+import logging
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from greengrass_sdk.core.storage.log import Unsynced
+
+    Done = Callable[[Any], None]
+
+__all__ = ["StorageWorker"]
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+class StorageWorker:
+    """
+    Does work in the order in which it is given.
+
+    Args:
+        schedule: Runs a callable with its arguments in the event loop, from another thread.
+    """
+
+    def __init__(self, schedule: Callable[..., object]) -> None:
+        self._schedule = schedule
+        self._jobs: SimpleQueue[tuple[Callable[[], Any], Done] | None] = SimpleQueue()
+        self._syncs: SimpleQueue[tuple[Sequence[Unsynced], Done] | None] = SimpleQueue()
+        self._threads = [
+            Thread(target=self._work, name="streams", daemon=True),
+            Thread(target=self._wait, name="streams-sync", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Callable[[], _T], done: Callable[[_T | BaseException], None]) -> None:
+        """Do `work`, then call `done` in the event loop with its result, or what it raised."""
+        self._jobs.put((work, done))
+
+    def sync(self, unsynced: Sequence[Unsynced], done: Callable[[OSError | None], None]) -> None:
+        """Sync, then call `done` in the event loop: with None, or with what failed."""
+        self._syncs.put((unsynced, done))
+
+    def close(self) -> None:
+        """Finish what was begun, and end the threads; may be called again."""
+        self._jobs.put(None)
+        self._threads[0].join()
+        self._syncs.put(None)
+        self._threads[1].join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            work, done = job
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                result = error
+            self._tell(done, result)
+
+    def _wait(self) -> None:
+        while (sync := self._syncs.get()) is not None:
+            syncs = [sync]
+            try:
+                while True:
+                    following = self._syncs.get_nowait()
+                    if following is None:
+                        self._syncs.put(None)
+                        break
+                    syncs.append(following)
+            except Empty:
+                pass
+            self._sync_all(syncs)
+
+    def _sync_all(self, syncs: list[tuple[Sequence[Unsynced], Done]]) -> None:
+        """Sync each file once, whoever asked for it."""
+        seen: dict[int, OSError | None] = {}
+        for unsynced, done in syncs:
+            failure: OSError | None = None
+            for each in unsynced:
+                try:
+                    failure = each.sync(seen) or failure
+                except Exception as error:
+                    log.exception("a bug of ours: streams could not be synced")
+                    failure = OSError(str(error))
+            self._tell(done, failure)
+
+    def _tell(self, done: Done, result: object) -> None:
+        try:
+            self._schedule(done, result)
+        except RuntimeError:
+            log.debug("the loop is closed: nobody waits any more")

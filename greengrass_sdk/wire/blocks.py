@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Blocks: messages of a stream as they lie on disk and as they are sent.
+
+A block holds messages that were appended together. Whoever appends makes its body, and nobody
+takes it apart until somebody reads: the core adds a header and writes both.
+
+    header  magic, checksum, size of the body, count (u32 each), first sequence number, time of
+            ingestion in milliseconds since 1970 (u64 each), little-endian
+    body    the sizes of the messages (u32 each), then the messages
+
+The checksum is the CRC-32 of all that follows it, begun with a number that is another one in each
+file: what looks like a block inside of a message is none.
+"""
+
+from __future__ import annotations
+
+from struct import Struct, error, unpack_from
+from zlib import crc32
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
+
+    Buffer: TypeAlias = bytes | bytearray | memoryview
+
+__all__ = [
+    "HEADER_BYTES",
+    "MAGIC",
+    "Block",
+    "encode_body",
+    "encode_header",
+    "parse_block",
+    "parse_blocks",
+    "parse_size",
+    "sizes_of",
+]
+
+MAGIC = b"GGb1"
+_HEADER = Struct("<4sIIIQQ")
+_REST = Struct("<IIQQ")
+_CRC = Struct("<I")
+_AFTER_CRC = 8
+HEADER_BYTES = _HEADER.size
+
+
+class Block:
+    """Messages that were appended together; `body` as in the module's docstring."""
+
+    __slots__ = ("body", "count", "first", "ingest_time")
+
+    def __init__(self, first: int, ingest_time: int, count: int, body: Buffer) -> None:
+        self.first = first
+        self.ingest_time = ingest_time
+        self.count = count
+        self.body = body
+
+    @property
+    def stop(self) -> int:
+        """The sequence number after the last."""
+        return self.first + self.count
+
+    @property
+    def size(self) -> int:
+        """What it takes on disk."""
+        return HEADER_BYTES + len(self.body)
+
+    def payloads(self) -> list[bytes]:
+        """Return the messages."""
+        at = 4 * self.count
+        body, found = self.body, []
+        for size in _sizes(body, self.count):
+            end = at + size
+            found.append(bytes(body[at:end]))
+            at = end
+        return found
+
+    def part(self, first: int, stop: int) -> Block:
+        """Return the block of the messages from `first` to before `stop`, itself if it is all."""
+        low, high = max(first, self.first) - self.first, min(stop, self.stop) - self.first
+        if low == 0 and high == self.count:
+            return self
+        sizes = _sizes(self.body, self.count)
+        begin = 4 * self.count + sum(sizes[:low])
+        end = begin + sum(sizes[low:high])
+        body = b"".join((self.body[4 * low : 4 * high], self.body[begin:end]))
+        return Block(self.first + low, self.ingest_time, high - low, body)
+
+    def header(self, salt: int = 0) -> bytes:
+        """Return the header."""
+        return encode_header(self.first, self.ingest_time, self.count, self.body, salt)
+
+
+def encode_body(payloads: Sequence[Buffer]) -> bytes:
+    """Return the body of a block."""
+    sizes = Struct(f"<{len(payloads)}I").pack(*map(len, payloads))
+    return b"".join((sizes, *payloads))
+
+
+def encode_header(first: int, ingest_time: int, count: int, body: Buffer, salt: int = 0) -> bytes:
+    """Return the header of a block."""
+    rest = _REST.pack(len(body), count, first, ingest_time)
+    return b"".join((MAGIC, _CRC.pack(crc32(body, crc32(rest, salt))), rest))
+
+
+def sizes_of(body: Buffer, count: int) -> tuple[int, ...]:
+    """
+    Return the sizes of the messages in a body that came from somebody.
+
+    Raises:
+        ValueError: It is no body of `count` messages, or one of them is empty.
+    """
+    if count < 1 or 4 * count > len(body):
+        raise ValueError(f"a body of {len(body)} bytes cannot hold {count} messages")
+    sizes = _sizes(body, count)
+    if 4 * count + sum(sizes) != len(body):
+        raise ValueError(f"{count} messages do not fill their body of {len(body)} bytes")
+    if not all(sizes):
+        raise ValueError("a message is empty")
+    return sizes
+
+
+def parse_block(data: Buffer, at: int = 0, salt: int = 0) -> Block | None:
+    """Return the block at an offset; None if there is none, or it is damaged."""
+    try:
+        magic, checksum, size, count, first, ingest_time = _HEADER.unpack_from(data, at)
+    except error:
+        return None
+    end = at + HEADER_BYTES + size
+    if magic != MAGIC or end > len(data):
+        return None
+    whole = memoryview(data)
+    if crc32(whole[at + _AFTER_CRC : end], salt) != checksum:
+        return None
+    body = whole[at + HEADER_BYTES : end]
+    try:
+        sizes_of(body, count)
+    except ValueError:
+        return None  # never written by us
+    return Block(first, ingest_time, count, body)
+
+
+def parse_size(data: Buffer, at: int = 0) -> int:
+    """Return the size that the header at an offset says, of header and body; 0 if it is none."""
+    try:
+        magic, _, size, *_ = _HEADER.unpack_from(data, at)
+    except error:
+        return 0
+    return HEADER_BYTES + int(size) if magic == MAGIC else 0
+
+
+def parse_blocks(data: Buffer) -> Iterator[Block]:
+    """
+    Yield blocks that follow each other; their checksums are the sender's business.
+
+    Raises:
+        ValueError: There is something else.
+    """
+    whole, at = memoryview(data), 0
+    while at < len(whole):
+        try:
+            magic, _, size, count, first, ingest_time = _HEADER.unpack_from(whole, at)
+        except error:
+            raise ValueError("a block is cut off") from None
+        end = at + HEADER_BYTES + size
+        if magic != MAGIC or end > len(whole):
+            raise ValueError("a block is cut off, or is none")
+        body = whole[at + HEADER_BYTES : end]
+        sizes_of(body, count)
+        yield Block(first, ingest_time, count, body)
+        at = end
+
+
+def _sizes(body: Buffer, count: int) -> tuple[int, ...]:
+    return unpack_from(f"<{count}I", body)
