@@ -69,7 +69,8 @@ def one_input(data: bytes) -> None:
             if isinstance(event, Call):
                 look_into(event)
             elif isinstance(event, Send):
-                check_frame(event.data if session.protocol and how[0] & 1 else event.data[1:])
+                # A length begins with zero, the answer to a handshake with its version.
+                check_frame(event.data[1:] if event.data[0] else event.data)
             elif isinstance(event, Close):
                 ended = True
         if session.pending > max(MAX_FRAME, 4096) + 5 + step:

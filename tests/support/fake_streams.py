@@ -11,12 +11,17 @@ from greengrass_sdk.errors import (
     NotEnoughMessagesError,
     StreamNotFoundError,
 )
-from greengrass_sdk.model.stream import Message, MessageStreamInfo, StorageStatus
+from greengrass_sdk.model.stream import (
+    Message,
+    MessageStreamInfo,
+    ReadMessagesOptions,
+    StorageStatus,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from greengrass_sdk.model.stream import MessageStreamDefinition, ReadMessagesOptions
+    from greengrass_sdk.model.stream import MessageStreamDefinition
 
 
 class FakeStreams:
@@ -48,7 +53,7 @@ class FakeStreams:
         if name is not None and name not in self.definitions:
             raise StreamNotFoundError(f"stream {name!r} does not exist", stream=name)
 
-    async def create(self, definition: MessageStreamDefinition) -> None:
+    async def create_message_stream(self, definition: MessageStreamDefinition) -> None:
         await self._turn()
         assert definition.name is not None
         if definition.name in self.definitions:
@@ -56,21 +61,24 @@ class FakeStreams:
         self.definitions[definition.name] = definition
         self.messages[definition.name] = []
 
-    async def update(self, definition: MessageStreamDefinition) -> None:
+    async def update_message_stream(self, definition: MessageStreamDefinition) -> None:
         await self._turn(definition.name)
         assert definition.name is not None
         self.definitions[definition.name] = definition
 
-    async def delete(self, name: str) -> None:
+    async def delete_message_stream(self, name: str) -> None:
         await self._turn(name)
         del self.definitions[name], self.messages[name]
 
-    async def append(self, name: str, payload: bytes) -> int:
+    async def append_message(self, name: str, data: bytes) -> int:
         await self._turn(name)
-        self.messages[name].append(payload)
+        self.messages[name].append(data)
         return len(self.messages[name]) - 1
 
-    async def read(self, name: str, options: ReadMessagesOptions) -> Sequence[Message]:
+    async def read_messages(
+        self, name: str, options: ReadMessagesOptions | None = None
+    ) -> Sequence[Message]:
+        options = options or ReadMessagesOptions()
         self.reads.append(options)
         await self._turn(name)
         start, low = options.desired_start_sequence_number or 0, options.min_message_count or 1
@@ -79,11 +87,11 @@ class FakeStreams:
             raise NotEnoughMessagesError(f"{name!r} has {len(found)} messages", stream=name)
         return [Message(name, start + at, 1_000, payload) for at, payload in enumerate(found)]
 
-    async def list(self) -> Sequence[str]:
+    async def list_streams(self) -> Sequence[str]:
         await self._turn()
         return list(self.definitions)
 
-    async def describe(self, name: str) -> MessageStreamInfo:
+    async def describe_message_stream(self, name: str) -> MessageStreamInfo:
         await self._turn(name)
         payloads = self.messages[name]
         status = StorageStatus(0, len(payloads) - 1, sum(map(len, payloads)))

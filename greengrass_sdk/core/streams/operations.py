@@ -37,25 +37,27 @@ _EARLY_MOST_S = 1.0
 class Manager(Protocol):
     """The streams, as this protocol needs them; what they raise is a `StreamError`."""
 
-    async def create(self, definition: MessageStreamDefinition) -> None:
+    async def create_message_stream(self, definition: MessageStreamDefinition) -> None:
         """Create a stream."""
 
-    async def update(self, definition: MessageStreamDefinition) -> None:
+    async def update_message_stream(self, definition: MessageStreamDefinition) -> None:
         """Change a stream."""
 
-    async def delete(self, name: str) -> None:
+    async def delete_message_stream(self, name: str) -> None:
         """Delete a stream and its messages."""
 
-    async def append(self, name: str, payload: bytes) -> int:
+    async def append_message(self, name: str, data: bytes) -> int:
         """Append a message and return its sequence number."""
 
-    async def read(self, name: str, options: ReadMessagesOptions) -> Sequence[Message]:
+    async def read_messages(
+        self, name: str, options: ReadMessagesOptions | None = None
+    ) -> Sequence[Message]:
         """Return messages, at least as many as asked for."""
 
-    async def list(self) -> Sequence[str]:
+    async def list_streams(self) -> Sequence[str]:
         """Return the names of all streams."""
 
-    async def describe(self, name: str) -> MessageStreamInfo:
+    async def describe_message_stream(self, name: str) -> MessageStreamInfo:
         """Return what a stream is and holds."""
 
 
@@ -95,23 +97,23 @@ def wait_s(body: dict[str, Any]) -> float:
 
 
 async def _create(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
-    await manager.create(_definition(body))
+    await manager.create_message_stream(_definition(body))
     return {}
 
 
 async def _update(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
-    await manager.update(_definition(body))
+    await manager.update_message_stream(_definition(body))
     return {}
 
 
 async def _delete(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
-    await manager.delete(check_name(body.get("name")))
+    await manager.delete_message_stream(check_name(body.get("name")))
     return {}
 
 
 async def _append(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
     name, payload = check_name(body.get("name")), check_payload(body.get("payload"))
-    return {"sequenceNumber": await manager.append(name, payload)}
+    return {"sequenceNumber": await manager.append_message(name, payload)}
 
 
 async def _read(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +131,7 @@ async def _read(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
     if timeout:
         early = min(timeout * _EARLY, _EARLY_MOST_S * 1000)
         options = options.replaced(read_timeout_millis=int(timeout - early))
-    messages = await manager.read(name, options)
+    messages = await manager.read_messages(name, options)
     return {
         "messages": [
             {
@@ -145,11 +147,11 @@ async def _read(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
 
 async def _list(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
     del body  # asks for nothing in particular
-    return {"streams": list(await manager.list())}
+    return {"streams": list(await manager.list_streams())}
 
 
 async def _describe(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
-    info = await manager.describe(check_name(body.get("name")))
+    info = await manager.describe_message_stream(check_name(body.get("name")))
     return {"messageStreamInfo": info.as_dict()}
 
 

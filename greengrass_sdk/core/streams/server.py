@@ -67,7 +67,7 @@ class ServerLimits:
     clients: int = 256
     calls: int = 64
     frame_bytes: int = 64 << 20
-    response_bytes: int = 64 << 20
+    response_bytes: int = 96 << 20
     held_bytes: int = 128 << 20
     frame_s: float = 60.0
 
