@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Client,
         InvokeResult,
         Message,
+        SecretValue,
         Shadow,
         ShadowChange,
         ShadowDocument,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         StreamResponseTooLargeError,
         StreamStoreError,
         StreamUpdateError,
+        StreamsDisabledError,
     )
 
 __all__ = [
@@ -98,6 +100,7 @@ __all__ = [
     "RequestTimeoutError",
     "SecretError",
     "SecretNotFoundError",
+    "SecretValue",
     "Shadow",
     "ShadowChange",
     "ShadowDocument",
@@ -114,6 +117,7 @@ __all__ = [
     "StreamResponseTooLargeError",
     "StreamStoreError",
     "StreamUpdateError",
+    "StreamsDisabledError",
     "__version__",
 ]
 
@@ -125,6 +129,7 @@ _CLIENT = (
     "Client",
     "InvokeResult",
     "Message",
+    "SecretValue",
     "Shadow",
     "ShadowChange",
     "ShadowDocument",

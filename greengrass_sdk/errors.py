@@ -33,6 +33,7 @@ of the function, the limit that was exceeded, stands in attributes, never only i
     * :exc:`SecretError`
         * :exc:`SecretNotFoundError` (also a :exc:`LookupError`)
     * :exc:`StreamError`
+        * :exc:`StreamsDisabledError` (also a :exc:`ConnectionRefusedError`)
         * :exc:`InvalidStreamRequestError` (also an :exc:`InvalidInputError`)
         * :exc:`StreamFullError`
         * :exc:`StreamUpdateError`
@@ -99,6 +100,7 @@ __all__ = [
     "StreamResponseTooLargeError",
     "StreamStoreError",
     "StreamUpdateError",
+    "StreamsDisabledError",
     "error_classes",
     "error_from_code",
 ]
@@ -443,17 +445,24 @@ class StreamError(GreengrassError):
     """
     Raised when the stream manager refused a request; `stream` is the name of the stream.
 
-    `status` is the code that stands for it in AWS's protocol, `aws_name` AWS's exception.
+    `status` is the code that stands for it in AWS's protocol.
     """
 
     code = "Stream"
     exit_code = 33
     status: ClassVar[int] = 1
-    aws_name: ClassVar[str] = "UnknownFailureException"
 
     def __init__(self, message: str = "", *, stream: str = "") -> None:
         super().__init__(message)
         self.stream = stream
+
+
+class StreamsDisabledError(StreamError, ConnectionRefusedError):
+    """Raised when the group has no stream manager: `[streams] enabled = true` gives it one."""
+
+    code = "StreamsDisabled"
+    exit_code = 28
+    status = 12
 
 
 class InvalidStreamRequestError(StreamError, InvalidInputError):
@@ -462,7 +471,6 @@ class InvalidStreamRequestError(StreamError, InvalidInputError):
     code = "InvalidStreamRequest"
     exit_code = 34
     status = 3
-    aws_name = "InvalidRequestException"
 
 
 class StreamFullError(StreamError):
@@ -471,7 +479,6 @@ class StreamFullError(StreamError):
     code = "StreamFull"
     exit_code = 30
     status = 3
-    aws_name = "InvalidRequestException"
 
 
 class StreamUpdateError(StreamError):
@@ -480,7 +487,6 @@ class StreamUpdateError(StreamError):
     code = "StreamUpdate"
     exit_code = 35
     status = 17
-    aws_name = "UpdateNotAllowedException"
 
 
 class StreamNotFoundError(StreamError, LookupError):
@@ -489,7 +495,6 @@ class StreamNotFoundError(StreamError, LookupError):
     code = "StreamNotFound"
     exit_code = 31
     status = 5
-    aws_name = "ResourceNotFoundException"
 
 
 class NotEnoughMessagesError(StreamError):
@@ -499,7 +504,6 @@ class NotEnoughMessagesError(StreamError):
     exit_code = 32
     retryable = True
     status = 13
-    aws_name = "NotEnoughMessagesException"
 
 
 class StreamPayloadTooLargeError(StreamError):
@@ -508,7 +512,6 @@ class StreamPayloadTooLargeError(StreamError):
     code = "StreamPayloadTooLarge"
     exit_code = 36
     status = 4
-    aws_name = "RequestPayloadTooLargeException"
 
 
 class StreamResponseTooLargeError(StreamError):
@@ -517,7 +520,6 @@ class StreamResponseTooLargeError(StreamError):
     code = "StreamResponseTooLarge"
     exit_code = 29
     status = 7
-    aws_name = "ResponsePayloadTooLargeException"
 
 
 class StreamReadError(StreamError):
@@ -530,7 +532,6 @@ class StreamReadError(StreamError):
     code = "StreamRead"
     exit_code = 37
     status = 14
-    aws_name = "MessageStoreReadErrorException"
 
     def __init__(
         self, message: str = "", *, stream: str = "", next_sequence_number: int | None = None
@@ -552,7 +553,6 @@ class StreamMemoryError(StreamError, MemoryError):
     code = "StreamMemory"
     exit_code = 39
     status = 15
-    aws_name = "ServerOutOfMemoryException"
 
 
 class DeploymentError(GreengrassError):
