@@ -3,7 +3,6 @@
 #include "gg/plane_parts.h"
 
 #include <limits.h>
-#include <math.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -73,10 +72,10 @@ static int plan_sleep(struct gg_plane *plane, double now)
     plane->sleeps_until = until;
     if (until >= GG_NEVER)
         return -1;
-    ms = ceil((until - now) * 1000);
+    ms = (until - now) * 1000;
     if (ms <= 0)
         return 0;
-    return ms < INT_MAX ? (int)ms : INT_MAX;
+    return ms < INT_MAX - 1 ? (int)ms + ((int)ms < ms) : INT_MAX;
 }
 
 /* One round with the lock; returns how long to sleep, INT_MIN to end. */
