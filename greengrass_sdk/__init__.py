@@ -64,9 +64,9 @@ if TYPE_CHECKING:
         StreamPayloadTooLargeError,
         StreamReadError,
         StreamResponseTooLargeError,
+        StreamsDisabledError,
         StreamStoreError,
         StreamUpdateError,
-        StreamsDisabledError,
     )
 
 __all__ = [
