@@ -35,8 +35,10 @@ COMMANDS = (
     Command("publish", "publish", "publish a message into a running core, see who got it"),
     Command("invoke", "invoke", "invoke a function of a running core, print its result"),
     Command("shadow", "shadow", "get, update, delete, watch or list shadows of a running core"),
+    Command("secret", "secret", "put, list, rotate, delete or import secrets"),
     Command("status", "status", "show functions, workers, clients and rows of a running core"),
     Command("logs", "logs", "print the log of a function or of the system"),
+    Command("tape", "tape", "replay what run --record wrote, or make a test of it"),
     Command("lint", "lint", "check a group file and all it names, without running it"),
     Command("doctor", "doctor", "check what this machine offers to the core"),
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from greengrass_sdk.cli._groups import load_target
 from greengrass_sdk.cli._live import EventWriter, JsonLines, LiveText
 from greengrass_sdk.cli._output import UsageError, is_unicode
+from greengrass_sdk.cli._record import TapeWriter
 from greengrass_sdk.cli._roots import run_root
 from greengrass_sdk.cli._serve import Supervision, build_core, serve
 from greengrass_sdk.cli.lint import with_handler_warnings
@@ -61,6 +62,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="stop by itself this long after it is ready",
     )
     parser.add_argument(
+        "--record",
+        metavar="TAPE",
+        help="write all that happens to this new file, for greengrass tape and tests",
+    )
+    parser.add_argument(
         "--root", metavar="DIR", help="where its state lies (default: PATH/.greengrass)"
     )
 
@@ -76,11 +82,22 @@ def execute(args: argparse.Namespace, output: Output) -> int:
         [function] = group.functions.values()
         output.note(f"handler {function.handler}, found in {path.name}; --handler names another")
     root = Path(args.root).absolute() if args.root else run_root(path)
-    asyncio.run(_run(group, root, args, output))
+    tape = TapeWriter(Path(args.record), group) if args.record else None
+    try:
+        asyncio.run(_run(group, root, args, output, tape))
+    finally:
+        if tape is not None:
+            tape.close()
     return 0
 
 
-async def _run(group: Group, root: Path, args: argparse.Namespace, output: Output) -> None:
+async def _run(
+    group: Group,
+    root: Path,
+    args: argparse.Namespace,
+    output: Output,
+    tape: TapeWriter | None,
+) -> None:
     loop = asyncio.get_running_loop()
     core: Core | None = None
 
@@ -102,7 +119,13 @@ async def _run(group: Group, root: Path, args: argparse.Namespace, output: Outpu
         writer.put(event)
 
     try:
-        core = build_core(group, root, as_current_user=True, on_event=show)
+        core = build_core(
+            group,
+            root,
+            as_current_user=True,
+            on_event=show,
+            on_record=None if tape is None else tape.put,
+        )
         await serve(
             core,
             Supervision(

@@ -33,9 +33,10 @@ class Core:
     events = (STARTED, MESSAGE)
     error: Exception | None = None
 
-    def __init__(self, group, root, *, as_current_user, on_event):
+    def __init__(self, group, root, *, as_current_user, on_event, on_record):
         self.group, self.root, self.as_current_user = group, root, as_current_user
         self.on_event = on_event
+        self.on_record = on_record
         self.asked = asyncio.Event()
 
     async def start(self):
@@ -43,6 +44,8 @@ class Core:
             raise self.error
         for event in self.events:
             self.on_event(event)
+            if self.on_record is not None:
+                self.on_record(event)
 
     async def stop(self):
         pass
@@ -200,3 +203,41 @@ def test_a_module_that_is_not_there_is_one_warning(run, project, cores):
     run("run", project, "--for", "0")
 
     assert len(cores[0].group.warnings) == 1
+
+
+def test_a_recording_goes_to_its_file(run, project, tmp_path, cores):
+    tape = tmp_path / "tape.jsonl"
+    code, _out, _err = run("run", project, "--for", "0", "--record", tape)
+
+    assert code == 0
+    kinds = [json.loads(line)["event"] for line in tape.read_text().splitlines()]
+    assert kinds == ["started", "message", "ended"]
+    assert run("run", project, "--for", "0")[0] == 0
+    assert cores[1].on_record is None
+
+
+def test_a_gap_on_the_tape_is_an_error_at_the_end(run, project, tmp_path, monkeypatch):
+    gap = {"event": "skipped", "at_ms": 3, "count": 12}
+    monkeypatch.setattr(Core, "events", (STARTED, gap))
+    code, _out, err = run("run", project, "--for", "0", "--record", tmp_path / "tape.jsonl")
+
+    assert code == 3
+    assert "tape.jsonl cannot be replayed: 12 events are missing" in err
+
+
+def test_a_tape_that_is_there_already_is_an_error_before_anything_runs(
+    run, project, tmp_path, cores
+):
+    (tmp_path / "tape.jsonl").touch()
+    code, _out, err = run("run", project, "--record", tmp_path / "tape.jsonl")
+
+    assert code == 3
+    assert "is there already" in err
+    assert cores == []
+
+
+def test_a_core_that_does_not_start_leaves_no_tape(run, project, tmp_path, monkeypatch):
+    monkeypatch.setattr(Core, "error", ConfigError("no"))
+    run("run", project, "--record", tmp_path / "tape.jsonl")
+
+    assert not (tmp_path / "tape.jsonl").exists()
