@@ -311,6 +311,30 @@ def test_the_list_of_behaviours_and_the_conformance_tests_agree():
     assert listed == tested
 
 
+def behaviours(path: Path) -> dict[str, bool]:
+    """Return whether the tests of a file run on both worlds, by the ids in their docstrings."""
+    functions = [node for node in parsed(path).body if isinstance(node, ast.FunctionDef)]
+    both = {"greengrass"}  # the fixture, and fixtures of the file that ask for it
+    both |= {f.name for f in functions if "greengrass" in {each.arg for each in f.args.args}}
+    return {
+        found: bool(both & {each.arg for each in function.args.args})
+        for function in functions
+        if function.name.startswith("test_")
+        for found in re.findall(r"\bGG-\w+-\d\d\b", ast.get_docstring(function) or "")
+    }
+
+
+def test_the_list_of_behaviours_says_on_what_each_one_is_tested():
+    rows = re.findall(
+        r"^\| (GG-\w+-\d\d) \|.*\| (both|core) \|", page("reference/conformance.md"), re.M
+    )
+    tested: dict[str, bool] = {}
+    for path in (ROOT / "tests" / "conformance").glob("test_*.py"):
+        tested |= behaviours(path)
+    assert {name: tested[name] for name, _ in rows} == {name: on == "both" for name, on in rows}
+    assert len(rows) > 60
+
+
 @pytest.mark.parametrize("name", ["README.md", "docs/explanation/architecture.md"])
 def test_every_path_that_guides_a_newcomer_exists(name):
     text = (ROOT / name).read_text()
