@@ -6,6 +6,7 @@ The SDK: what a function, a script beside the core, or a command says to the cor
 * `aio.AsyncClient`: the same as coroutines, over the same channel.
 * `results`: `Message` and `InvokeResult`, what these return.
 * `shadows`: `Shadow`, `AsyncShadow`, what `shadow` of a client returns.
+* `secrets`: `SecretValue`, what `secret` of a client returns.
 * `session`: a connection whose hello is done; a function's worker is born with one.
 * `connect`: finds a running core, connects to its socket, says hello.
 * `requests`: from arguments to frames and from frames to results or errors; both clients use it.
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.client._client import Client
     from greengrass_sdk.client.aio import AsyncClient
     from greengrass_sdk.client.results import InvokeResult, Message
+    from greengrass_sdk.client.secrets import SecretValue
     from greengrass_sdk.client.shadows import AsyncShadow, Shadow, ShadowChange, ShadowDocument
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Client",
     "InvokeResult",
     "Message",
+    "SecretValue",
     "Shadow",
     "ShadowChange",
     "ShadowDocument",
@@ -41,6 +44,7 @@ _HOMES = {
     "Client": "_client",
     "InvokeResult": "results",
     "Message": "results",
+    "SecretValue": "secrets",
     "Shadow": "shadows",
     "ShadowChange": "shadows",
     "ShadowDocument": "shadows",

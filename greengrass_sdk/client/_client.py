@@ -7,6 +7,7 @@ from time import monotonic
 
 from greengrass_sdk.client.session import current
 from greengrass_sdk.errors import CoreUnavailableError, InvalidInputError, RequestTimeoutError
+from greengrass_sdk.model.arn import SECRETS_ARN
 from greengrass_sdk.model.limits import TOPIC_BYTES
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult, Message
+    from greengrass_sdk.client.secrets import SecretValue
     from greengrass_sdk.client.session import Session
     from greengrass_sdk.client.shadows import Shadow
 
@@ -136,7 +138,7 @@ class Connection:
 
 class Client:
     """
-    Speaks with the core: publishes, invokes, receives, asks for shadows.
+    Speaks with the core: publishes, invokes, receives, asks for shadows and secrets.
 
     Any number of threads may share one.
 
@@ -267,6 +269,29 @@ class Client:
         from greengrass_sdk.client.shadows import Shadow
 
         return Shadow(self.invoke, thing, name)
+
+    def secret(
+        self, id: str, stage: str = "AWSCURRENT", *, version_id: str | None = None
+    ) -> SecretValue:
+        """
+        Return a secret that the group lets this function read.
+
+        Args:
+            id: Its name or its ARN.
+            stage: The staging label of the version; the group names the labels that may be read.
+            version_id: The version, instead of a label.
+
+        Raises:
+            SecretNotFoundError: There is none such for this function; the core's log says why.
+            SecretError: The core cannot read it.
+            CoreUnavailableError: There is no core, or no longer.
+
+        Ref: Greengrass V1 guide, "Obtain secret values"
+        """
+        from greengrass_sdk.client.secrets import read_answer, request
+
+        asked = request(id, stage, version_id)
+        return read_answer(self.invoke(SECRETS_ARN, asked).payload, asked)
 
     def receive(self, timeout_s: float | None = None) -> Message:
         """

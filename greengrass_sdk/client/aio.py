@@ -18,6 +18,7 @@ from greengrass_sdk.client.requests import (
     timed_out,
 )
 from greengrass_sdk.errors import RequestTimeoutError
+from greengrass_sdk.model.arn import SECRETS_ARN
 from greengrass_sdk.model.limits import TOPIC_BYTES
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult, Message
+    from greengrass_sdk.client.secrets import SecretValue
     from greengrass_sdk.client.session import Session
     from greengrass_sdk.client.shadows import AsyncShadow
 
@@ -114,6 +116,15 @@ class AsyncClient:
         from greengrass_sdk.client.shadows import AsyncShadow
 
         return AsyncShadow(self.invoke, thing, name)
+
+    async def secret(
+        self, id: str, stage: str = "AWSCURRENT", *, version_id: str | None = None
+    ) -> SecretValue:
+        """Return a secret that the group lets this function read; see `Client.secret`."""
+        from greengrass_sdk.client.secrets import read_answer, request
+
+        asked = request(id, stage, version_id)
+        return read_answer((await self.invoke(SECRETS_ARN, asked)).payload, asked)
 
     async def receive(self, timeout_s: float | None = None) -> Message:
         """Return the next message that a subscription brings here; see `Client.receive`."""

@@ -10,6 +10,7 @@ fails half-way.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import resource
@@ -35,6 +36,10 @@ from greengrass_sdk.core.ipc.tools import Tools
 from greengrass_sdk.core.reporter import Reporter
 from greengrass_sdk.core.router.driver import RouterDriver
 from greengrass_sdk.core.router.table import TOOL, Table
+from greengrass_sdk.core.secrets.access import Access
+from greengrass_sdk.core.secrets.endpoint import SecretEndpoint
+from greengrass_sdk.core.secrets.service import SecretService
+from greengrass_sdk.core.secrets.store import MemoryStore
 from greengrass_sdk.core.shadow.committer import Committer
 from greengrass_sdk.core.shadow.database import Database
 from greengrass_sdk.core.shadow.endpoint import ShadowEndpoint
@@ -43,7 +48,7 @@ from greengrass_sdk.core.status import Status
 from greengrass_sdk.core.telemetry.logs import Logs
 from greengrass_sdk.core.telemetry.view import View
 from greengrass_sdk.errors import GreengrassError
-from greengrass_sdk.model.arn import CLOUD, SHADOW_SERVICE
+from greengrass_sdk.model.arn import CLOUD, SECRETS_ARN, SHADOW_SERVICE
 from greengrass_sdk.runtime.processes import set_dumpable
 from greengrass_sdk.wire import control
 
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.core.config import CoreConfig
     from greengrass_sdk.core.layout import Layout
+    from greengrass_sdk.core.secrets.store import Store
     from greengrass_sdk.model.group import Group
 
 __all__ = ["Core", "CoreOptions"]
@@ -149,6 +155,7 @@ class Core:
         table = Table(self.group)
         driver = self._open_router(loop, table, boot)
         shadows = self._open_shadows(loop, table, driver)
+        self._open_secrets(table, driver)
         pool = Pool(loop, driver, view, self.options.backoff)
         zygotes = Zygotes(pool.exited, pool.zygote_gone)
         self._running.push_async_callback(zygotes.stop)
@@ -267,6 +274,31 @@ class Core:
         )
         shadows.answer = driver.employ(number, SHADOW_SERVICE, shadows.take).answer
         return shadows
+
+    def _open_secrets(self, table: Table, driver: RouterDriver) -> None:
+        service = SecretService(self._secret_store(), Access.of(self.group))
+        endpoint = SecretEndpoint(service, table.addresses.__getitem__)
+        endpoint.answer = driver.employ(
+            table.numbers[SECRETS_ARN], "GGSecretManager", endpoint.take
+        ).answer
+
+    def _secret_store(self) -> Store:
+        if not self.group.secrets:
+            return MemoryStore()  # nobody may read any
+        from greengrass_sdk.core.secrets.vault import Vault
+
+        vault = Vault.open(
+            self.layout.secret_database,
+            self.layout.secret_key,
+            self.config,
+            deployment=hashlib.sha256(repr(self.group).encode()).hexdigest(),
+            now_ms=time.time_ns() // 1_000_000,
+        )
+        self._running.callback(vault.close)
+        for name in self.group.secrets:
+            if not vault.versions(name):
+                log.warning("secret %r has no value yet: greengrass secret put %s", name, name)
+        return vault
 
     def _open_socket(
         self,

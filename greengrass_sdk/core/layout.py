@@ -158,6 +158,21 @@ class Layout:
         return self.state_dir / "shadows.db"
 
     @property
+    def stream_dir(self) -> Path:
+        """The streams, unless the group says where they are."""
+        return self.state_dir / "streams"
+
+    @property
+    def secret_database(self) -> Path:
+        """The secrets, encrypted, with their write-ahead log beside."""
+        return self.state_dir / "secrets.db"
+
+    @property
+    def secret_key(self) -> Path:
+        """The key of the secrets where `config.json` names none."""
+        return self.state_dir / "secrets.key"
+
+    @property
     def lock_file(self) -> Path:
         """Locked while a core runs; holds its process id."""
         return self.state_dir / "core.lock"

@@ -45,7 +45,6 @@ def _unserved(group: Group) -> Iterator[Problem]:
     given = {
         "cloud": group.cloud is not None,
         "devices": bool(group.devices),
-        "secrets": bool(group.secrets),
     }
     for part in TABLES:
         if part.unserved is None:

@@ -33,7 +33,17 @@ from greengrass_sdk.model.topic import check_filter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["REQUIRED", "RESERVED_NAMES", "SCHEMA", "TABLES", "Key", "Table", "kind_of", "table"]
+__all__ = [
+    "REQUIRED",
+    "RESERVED_NAMES",
+    "SCHEMA",
+    "TABLES",
+    "Key",
+    "Table",
+    "check_secret_name",
+    "kind_of",
+    "table",
+]
 
 RESERVED_NAMES = (arn.CLOUD, arn.SHADOW_SERVICE)
 
@@ -114,7 +124,8 @@ def _check_label(label: str) -> None:
         raise InvalidInputError(f"must be printable text, not {label!r}")
 
 
-def _check_secret_name(name: str) -> str:
+def check_secret_name(name: str) -> str:
+    """Return the name of a secret; InvalidInputError if it cannot be one."""
     allowed = set("/_+=.@-")
     if not 0 < len(name) <= limits.SECRET_NAME_CHARS or not all(
         char in allowed or (char.isascii() and char.isalnum()) for char in name
@@ -135,7 +146,7 @@ def _check_secret_arn(text: str) -> None:
         )
     arn.check_region(parts[3])
     arn.check_account(parts[4])
-    _check_secret_name(parts[6])
+    check_secret_name(parts[6])
 
 
 def _check_url(url: str) -> None:
@@ -374,9 +385,8 @@ _SECRETS = Table(
     name="secrets",
     form="named",
     doc="A secret. Its value is never written here.",
-    rule=_check_secret_name,
+    rule=check_secret_name,
     pattern=_SECRET_NAME,
-    unserved="secrets are not served yet: a function that asks for one gets an error",
     keys=(
         Key("arn", Text("a secret ARN", _check_secret_arn), "Its ARN in AWS, if it has one."),
         Key(
@@ -412,7 +422,6 @@ _STREAMS = Table(
     name="streams",
     form="single",
     doc="The stream manager.",
-    unserved="the stream manager is not served yet: no port is opened, streams cannot be created",
     keys=(
         Key("enabled", Flag(), "Run the stream manager.", default=False),
         Key(
@@ -440,6 +449,12 @@ _STREAMS = Table(
             limits.STREAM_THREADS,
         ),
         Key("read_only_dirs", TextList(_PATH), "Folders from which files may be exported.", ()),
+        Key(
+            "sync_interval_ms",
+            Integer(1, limits.STREAM_SYNC_MS_MAX),
+            "How long messages that were acknowledged without a flush may not be on the disk.",
+            limits.STREAM_SYNC_MS,
+        ),
     ),
 )
 

@@ -17,7 +17,7 @@ from greengrass_sdk._native import TopicIndex
 from greengrass_sdk._native._py.router.state import FunctionRules, Route
 from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model import limits
-from greengrass_sdk.model.arn import CLOUD, SHADOW_ARN, SHADOW_SERVICE
+from greengrass_sdk.model.arn import CLOUD, SECRETS_ARN, SHADOW_ARN, SHADOW_SERVICE, STREAMS_ARN
 from greengrass_sdk.model.function import Function
 from greengrass_sdk.model.topic import matches
 
@@ -67,7 +67,13 @@ class Table:
     def __attrs_post_init__(self) -> None:
         group = self.group
         members = [*group.functions, *group.devices, *group.clients]
-        addresses = [TOOL, CLOUD, SHADOW_SERVICE, *(group.address(name) for name in members)]
+        addresses = [
+            TOOL,
+            CLOUD,
+            SHADOW_SERVICE,
+            SECRETS_ARN,
+            *(group.address(name) for name in members),
+        ]
         for row in group.subscriptions:
             addresses += [row.source, row.target]
         numbers = dict(self._before)
@@ -104,7 +110,7 @@ class Table:
                 self.numbers[arn], queue_items=limits.QUEUE_ITEMS, queue_bytes=limits.QUEUE_BYTES
             )
         if SHADOW_SERVICE not in self._before:
-            self._define_shadow_service(machine)
+            self._define_services(machine)
         machine.install_routes(self.index, self.routes)
 
     def _members(self) -> Iterator[tuple[str, Function | Device | LocalClient]]:
@@ -112,8 +118,8 @@ class Table:
             for member in members.values():
                 yield member.arn, member
 
-    def _define_shadow_service(self, machine: Machine) -> None:
-        """Define a pinned function, because V1's SDK invokes it: it has one worker, in the core."""
+    def _define_services(self, machine: Machine) -> None:
+        """Define functions, as V1's SDK invokes services: each has one worker, in the core."""
         rules = FunctionRules(
             pinned=True,
             timeout_s=limits.TIMEOUT_S_MAX,  # a slow disk is waited for
@@ -126,6 +132,9 @@ class Table:
         names = (SHADOW_ARN, f"{SHADOW_ARN}:1", SHADOW_SERVICE)
         encoded = [name.encode() for name in names]
         machine.define_function(self.numbers[SHADOW_SERVICE], rules, encoded)
+        encoded = [SECRETS_ARN.encode(), SECRETS_ARN.removesuffix(":1").encode()]
+        rules = rules._replace(confidential=True)
+        machine.define_function(self.numbers[SECRETS_ARN], rules, encoded)
 
     def _define(self, machine: Machine, function: Function) -> None:
         unqualified = function.arn.rpartition(":")[0]

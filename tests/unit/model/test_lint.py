@@ -12,7 +12,6 @@ from greengrass_sdk.model.group import (
     Function,
     Group,
     RunAs,
-    Secret,
     Subscription,
     parse_group,
 )
@@ -40,7 +39,6 @@ class TestUnservedParts:
             ('[cloud]\nurl = "mqtt://x"', "cloud", "stay on this core"),
             ("[devices.a]\n[devices.b]", "devices", "their rows are kept"),
             ("[streams]", "streams", "no port is opened"),
-            ("[secrets.a]\n[secrets.b]", "secrets", "gets an error"),
         ],
     )
     def test_each_gives_one_warning_that_says_what_stays_local(self, text, key, stays):
@@ -52,9 +50,8 @@ class TestUnservedParts:
         found = group(
             cloud=CloudSettings(url="mqtt://x"),
             devices={"a": Device(name="a")},
-            secrets={"a": Secret(name="a")},
         )
-        assert ["cloud", "devices", "secrets"] == [key for key, _ in warnings(found)]
+        assert ["cloud", "devices"] == [key for key, _ in warnings(found)]
 
     def test_clients_and_limits_are_served(self):
         assert [] == lint_group(parse_group(GROUP + "[clients.a]\n[limits]", base=Path("/")))
