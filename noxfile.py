@@ -59,15 +59,17 @@ def install(session: nox.Session, *groups: str, extras: str = "") -> None:
     session.install(f"{wheel(session)}{extras}", *needed)
 
 
-def pytest(session: nox.Session, *arguments: str, **env: str) -> None:
+def pytest(session: nox.Session, *arguments: str, part: str = "", **env: str) -> None:
     """
     Run pytest on the installed wheel and leave a machine-readable result for the gate.
+
+    A session that runs it several times names the parts, each of which has a result.
 
     The command `pytest`, unlike `python -m pytest`, does not put the current folder on sys.path.
     Exit code 5 (no test collected) is an error: every session has tests.
     """
     RESULTS.mkdir(parents=True, exist_ok=True)
-    result = RESULTS / f"{session.name.replace(' ', '_')}.xml"
+    result = RESULTS / f"{session.name.replace(' ', '_')}{part and '-' + part}.xml"
     session.run(
         "pytest",
         f"--junit-xml={result}",
@@ -165,9 +167,12 @@ def tests_pure(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def conformance(session: nox.Session) -> None:
-    """V1's documented behaviour, black-box, on a real core."""
+    """V1's documented behaviour, and the examples' tests: on the double and on a real core."""
     install(session, "test")
     pytest(session, "tests/conformance", "-m", "slow or not slow")  # the real intervals, too
+    if not session.posargs:
+        for world in ("fake", "core"):
+            pytest(session, "examples", f"--greengrass={world}", part=f"examples-{world}")
 
 
 @nox.session(python=MAIN)

@@ -326,7 +326,7 @@ def behaviours(path: Path) -> dict[str, bool]:
 
 def test_the_list_of_behaviours_says_on_what_each_one_is_tested():
     rows = re.findall(
-        r"^\| (GG-\w+-\d\d) \|.*\| (both|core) \|", page("reference/conformance.md"), re.M
+        r"^\| (GG-\w+-\d\d) \|.*\| (both|core) \|", page("reference/conformance.md"), re.MULTILINE
     )
     tested: dict[str, bool] = {}
     for path in (ROOT / "tests" / "conformance").glob("test_*.py"):
