@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.client import (
         AsyncClient,
         AsyncShadow,
+        AsyncStream,
         Client,
         InvokeResult,
         Message,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         Shadow,
         ShadowChange,
         ShadowDocument,
+        Stream,
     )
     from greengrass_sdk.errors import (
         AuthorizationError,
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "AsyncShadow",
+    "AsyncStream",
     "AuthorizationError",
     "Client",
     "ConfigError",
@@ -108,6 +111,7 @@ __all__ = [
     "ShadowNotFoundError",
     "ShadowTooLargeError",
     "ShadowVersionConflictError",
+    "Stream",
     "StreamError",
     "StreamFullError",
     "StreamMemoryError",
@@ -126,6 +130,7 @@ __version__ = "0.1.0"
 _CLIENT = (
     "AsyncClient",
     "AsyncShadow",
+    "AsyncStream",
     "Client",
     "InvokeResult",
     "Message",
@@ -133,6 +138,7 @@ _CLIENT = (
     "Shadow",
     "ShadowChange",
     "ShadowDocument",
+    "Stream",
 )
 
 

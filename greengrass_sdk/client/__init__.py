@@ -7,6 +7,7 @@ The SDK: what a function, a script beside the core, or a command says to the cor
 * `results`: `Message` and `InvokeResult`, what these return.
 * `shadows`: `Shadow`, `AsyncShadow`, what `shadow` of a client returns.
 * `secrets`: `SecretValue`, what `secret` of a client returns.
+* `streams`: `Stream`, `AsyncStream`, what `stream` of a client returns.
 * `session`: a connection whose hello is done; a function's worker is born with one.
 * `connect`: finds a running core, connects to its socket, says hello.
 * `requests`: from arguments to frames and from frames to results or errors; both clients use it.
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from greengrass_sdk.client.results import InvokeResult, Message
     from greengrass_sdk.client.secrets import SecretValue
     from greengrass_sdk.client.shadows import AsyncShadow, Shadow, ShadowChange, ShadowDocument
+    from greengrass_sdk.client.streams import AsyncStream, Stream
 
 __all__ = [
     "AsyncClient",
     "AsyncShadow",
+    "AsyncStream",
     "Client",
     "InvokeResult",
     "Message",
@@ -36,11 +39,13 @@ __all__ = [
     "Shadow",
     "ShadowChange",
     "ShadowDocument",
+    "Stream",
 ]
 
 _HOMES = {
     "AsyncClient": "aio",
     "AsyncShadow": "shadows",
+    "AsyncStream": "streams",
     "Client": "_client",
     "InvokeResult": "results",
     "Message": "results",
@@ -48,6 +53,7 @@ _HOMES = {
     "Shadow": "shadows",
     "ShadowChange": "shadows",
     "ShadowDocument": "shadows",
+    "Stream": "streams",
 }
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.client.secrets import SecretValue
     from greengrass_sdk.client.session import Session
     from greengrass_sdk.client.shadows import Shadow
+    from greengrass_sdk.client.streams import Stream
 
 __all__ = ["Client", "Connection"]
 
@@ -292,6 +293,32 @@ class Client:
 
         asked = request(id, stage, version_id)
         return read_answer(self.invoke(SECRETS_ARN, asked).payload, asked)
+
+    def stream(self, name: str) -> Stream:
+        """
+        Return a stream, to make it, append to it and read it; nothing is asked yet.
+
+        Raises:
+            InvalidStreamRequestError: No stream can have such a name.
+
+        Ref: Greengrass V1 guide, "Use StreamManagerClient to work with streams"
+        """
+        from greengrass_sdk.client.streams import Stream
+
+        return Stream(self.invoke, name)
+
+    def streams(self) -> list[str]:
+        """
+        Return the names of all streams, sorted.
+
+        Raises:
+            StreamsDisabledError: The group has no stream manager.
+        """
+        from greengrass_sdk.client.streams import ask_streams
+        from greengrass_sdk.wire import streamcalls as calls
+
+        answer = ask_streams(self.invoke, calls.request(calls.LIST))
+        return list(calls.read_json(answer))
 
     def receive(self, timeout_s: float | None = None) -> Message:
         """

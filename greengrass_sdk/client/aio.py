@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk.client._client import RECEIVE_BYTES, Connection
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.client.secrets import SecretValue
     from greengrass_sdk.client.session import Session
     from greengrass_sdk.client.shadows import AsyncShadow
+    from greengrass_sdk.client.streams import AsyncStream
 
 __all__ = ["AsyncClient"]
 
@@ -46,12 +47,13 @@ class AsyncClient:
     coroutine that is cancelled stops waiting, what it sent stays sent.
     """
 
-    __slots__ = ("__weakref__", "_connection")
+    __slots__ = ("__weakref__", "_connection", "_streams")
 
     def __init__(
         self, *, root: str | os.PathLike[str] | None = None, name: str | None = None
     ) -> None:
         self._connection = Connection(root, name)
+        self._streams: WeakValueDictionary[str, AsyncStream] = WeakValueDictionary()
 
     async def publish(
         self, topic: str, payload: Payload, *, queue_full_policy: str = "BestEffort"
@@ -125,6 +127,24 @@ class AsyncClient:
 
         asked = request(id, stage, version_id)
         return read_answer((await self.invoke(SECRETS_ARN, asked)).payload, asked)
+
+    def stream(self, name: str) -> AsyncStream:
+        """Return a stream, whose calls are coroutines; see `Client.stream`."""
+        stream = self._streams.get(name)
+        if stream is None:
+            from greengrass_sdk.client.streams import AsyncStream
+
+            stream = AsyncStream(self.invoke, name)
+            self._streams[name] = stream  # those who append together share requests
+        return stream
+
+    async def streams(self) -> list[str]:
+        """Return the names of all streams, sorted; see `Client.streams`."""
+        from greengrass_sdk.client.streams import async_ask_streams
+        from greengrass_sdk.wire import streamcalls as calls
+
+        answer = await async_ask_streams(self.invoke, calls.request(calls.LIST))
+        return list(calls.read_json(answer))
 
     async def receive(self, timeout_s: float | None = None) -> Message:
         """Return the next message that a subscription brings here; see `Client.receive`."""

@@ -48,7 +48,7 @@ from greengrass_sdk.core.status import Status
 from greengrass_sdk.core.telemetry.logs import Logs
 from greengrass_sdk.core.telemetry.view import View
 from greengrass_sdk.errors import GreengrassError
-from greengrass_sdk.model.arn import CLOUD, SECRETS_ARN, SHADOW_SERVICE
+from greengrass_sdk.model.arn import CLOUD, SECRETS_ARN, SHADOW_SERVICE, STREAMS_ARN
 from greengrass_sdk.runtime.processes import set_dumpable
 from greengrass_sdk.wire import control
 
@@ -156,6 +156,7 @@ class Core:
         driver = self._open_router(loop, table, boot)
         shadows = self._open_shadows(loop, table, driver)
         self._open_secrets(table, driver)
+        await self._open_streams(table, driver)
         pool = Pool(loop, driver, view, self.options.backoff)
         zygotes = Zygotes(pool.exited, pool.zygote_gone)
         self._running.push_async_callback(zygotes.stop)
@@ -299,6 +300,27 @@ class Core:
             if not vault.versions(name):
                 log.warning("secret %r has no value yet: greengrass secret put %s", name, name)
         return vault
+
+    async def _open_streams(self, table: Table, driver: RouterDriver) -> None:
+        settings = self.group.streams
+        if not settings.enabled:
+            return
+        from greengrass_sdk.core.streams.endpoint import StreamEndpoint
+        from greengrass_sdk.core.streams.manager import StreamManager
+        from greengrass_sdk.core.streams.store import FolderStore
+
+        store = FolderStore(settings.store_dir or self.layout.stream_dir)
+        manager = StreamManager(store, sync_s=settings.sync_interval_ms / 1000)
+        self._running.push_async_callback(manager.stop)
+        await manager.start()
+        number = table.numbers[STREAMS_ARN]
+        endpoint = StreamEndpoint(
+            manager,
+            flush=driver.run,
+            answer_bytes=self.group.limits.invoke_payload_bytes,
+        )
+        self._running.callback(endpoint.close)
+        endpoint.attach(lambda take: driver.employ(number, "GGStreamManager", take).answer)
 
     def _open_socket(
         self,

@@ -28,6 +28,7 @@ __all__ = [
     "SECRETS_ARN",
     "SHADOW_ARN",
     "SHADOW_SERVICE",
+    "STREAMS_ARN",
     "LambdaArn",
     "ThingArn",
     "check_account",
@@ -48,6 +49,7 @@ __all__ = [
 ROUTER_ARN = "arn:aws:lambda:::function:GGRouter"
 SHADOW_ARN = "arn:aws:lambda:::function:GGShadowService"
 SECRETS_ARN = "arn:aws:lambda:::function:GGSecretManager:1"
+STREAMS_ARN = "arn:aws:lambda:::function:GGStreamManager:1"
 GGC_VERSION = "1.11.6"
 INTERFACE_VERSION = "1.5"
 

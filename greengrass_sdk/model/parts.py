@@ -104,6 +104,7 @@ class Streams:
     bandwidth_kbit_s: int | None = field(default=None, validator=checked("streams"))
     threads: int = field(default=limits.STREAM_THREADS, validator=checked("streams"))
     read_only_dirs: tuple[Path, ...] = field(default=(), converter=tuple)
+    sync_interval_ms: int = field(default=limits.STREAM_SYNC_MS, validator=checked("streams"))
 
 
 @frozen(kw_only=True)

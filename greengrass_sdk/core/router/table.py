@@ -74,6 +74,8 @@ class Table:
             SECRETS_ARN,
             *(group.address(name) for name in members),
         ]
+        if group.streams.enabled:
+            addresses.append(STREAMS_ARN)
         for row in group.subscriptions:
             addresses += [row.source, row.target]
         numbers = dict(self._before)
@@ -111,6 +113,8 @@ class Table:
             )
         if SHADOW_SERVICE not in self._before:
             self._define_services(machine)
+        if STREAMS_ARN in self.numbers and STREAMS_ARN not in self._before:
+            self._define_streams(machine)
         machine.install_routes(self.index, self.routes)
 
     def _members(self) -> Iterator[tuple[str, Function | Device | LocalClient]]:
@@ -135,6 +139,20 @@ class Table:
         encoded = [SECRETS_ARN.encode(), SECRETS_ARN.removesuffix(":1").encode()]
         rules = rules._replace(confidential=True)
         machine.define_function(self.numbers[SECRETS_ARN], rules, encoded)
+
+    def _define_streams(self, machine: Machine) -> None:
+        """Define a function on demand, with workers in the core: a request may wait for long."""
+        rules = FunctionRules(
+            pinned=False,
+            timeout_s=limits.TIMEOUT_S_MAX,
+            max_workers=limits.STREAM_REQUESTS,
+            idle_s=limits.TIMEOUT_S_MAX,
+            queue_items=limits.QUEUE_ITEMS,
+            queue_bytes=limits.QUEUE_BYTES,
+        )
+        names = (STREAMS_ARN, STREAMS_ARN.removesuffix(":1"), "GGStreamManager")
+        encoded = [name.encode() for name in names]
+        machine.define_function(self.numbers[STREAMS_ARN], rules, encoded)
 
     def _define(self, machine: Machine, function: Function) -> None:
         unqualified = function.arn.rpartition(":")[0]

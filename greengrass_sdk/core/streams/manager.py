@@ -133,6 +133,10 @@ class StreamManager:
         """Return what a stream is, holds, and has exported."""
         return await self._run(partial(self._service.describe, check_name(name)))
 
+    async def verify(self, name: str, start: int = 0) -> dict[str, Any]:
+        """Read a piece of a stream, and return what is damaged; see `StreamService.verify`."""
+        return await self._run(partial(self._service.verify, check_name(name), start))
+
     # Appending.
 
     async def append_message(self, name: str, data: bytes) -> int:

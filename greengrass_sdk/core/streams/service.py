@@ -49,6 +49,8 @@ __all__ = ["Append", "Appended", "StreamService"]
 
 log = logging.getLogger(__name__)
 
+_CHUNK_BYTES, _PIECE_BYTES = 4 << 20, 64 << 20  # of what `verify` reads
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -322,6 +324,34 @@ class StreamService:
         text = f"the messages {gap.first} to {gap.stop - 1} of stream {name} are damaged"
         log.error("%s; reading can go on at %d", text, gap.stop)
         raise StreamReadError(text, stream=name, next_sequence_number=gap.stop)
+
+    def verify(self, name: str, start: int) -> dict[str, Any]:
+        """
+        Read a piece of a stream, from `start` or the oldest message on.
+
+        Returns:
+            `messages` and `bytes` that are good, `damaged`: the first and the last number of each
+            run of messages that is not, and `next`: where the next piece begins, None at the end.
+        """
+        stream = self._stream(name)
+        held, start = stream.log, max(start, stream.log.oldest)
+        messages = size = 0
+        damaged: list[list[int]] = []
+        while start < held.next and size < _PIECE_BYTES:
+            try:
+                blocks, gap = held.read(start, 1 << 31, _CHUNK_BYTES)
+            except OSError as error:
+                text = f"stream {name} cannot be read: {error}"
+                raise StreamReadError(text, stream=name) from error
+            for block in blocks:
+                messages += block.count
+                size += block.size
+                start = block.stop
+            if gap is not None:
+                damaged.append([gap.first, gap.stop - 1])
+                start = gap.stop
+        following = start if start < held.next else None
+        return {"messages": messages, "bytes": size, "damaged": damaged, "next": following}
 
     # What is durable.
 

@@ -9,11 +9,13 @@ sqlite file: a batch that was exported is noted before the next one is sent.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import logging
 import shutil
 import sqlite3
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field, frozen
 
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 _DEFINITION = "stream.json"
 _DELETED = ".deleted"
 _EXPORTS = "exports.db"
+_LOCK = "lock"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS export (
     stream INTEGER NOT NULL,
@@ -94,11 +97,13 @@ class FolderStore:
 
     folder: Path
     _database: sqlite3.Connection | None = field(default=None, init=False)
+    _lock: IO[bytes] | None = field(default=None, init=False)
     _last: int = field(default=0, init=False)
 
     def load(self) -> list[Stored]:
         """Return all streams; what was being deleted is gone, what cannot be read is told."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._take()
         found = []
         for path in sorted(self.folder.iterdir()):
             if path.name.endswith(_DELETED):
@@ -168,10 +173,25 @@ class FolderStore:
         )
 
     def close(self) -> None:
-        """Close the file of exports."""
+        """Close the file of exports, and leave the folder to others."""
         if self._database is not None:
             self._database.close()
             self._database = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _take(self) -> None:
+        """Take the folder: two that write to it would destroy it."""
+        lock = (self.folder / _LOCK).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise OSError(
+                errno.EBUSY, f"{self.folder} belongs to the streams of another core that runs"
+            ) from error
+        self._lock = lock
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}"

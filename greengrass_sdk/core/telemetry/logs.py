@@ -56,6 +56,7 @@ SERVICES = {
     "router": "router",
     "secrets": "GGSecretManager",
     "shadow": "GGShadowService",
+    "storage": "GGStreamManager",
     "streams": "GGStreamManager",
 }
 

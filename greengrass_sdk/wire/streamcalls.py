@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What clients of ours ask of the stream manager, and its answers: payloads of an invocation.
+
+    request     operation, flags (u8 each), size of the name (u16), name, then by the operation:
+    APPEND      count (u32), body of a block
+    READ        start (u64), least, most, timeout in ms, most bytes (u32 each)
+    VERIFY      start (u64)
+    CREATE, UPDATE   the definition as JSON, with AWS's names
+    answer      0, then by the operation:
+    APPEND      first sequence number (u64), count (u32); if not all were taken, an error
+    READ        blocks
+    LIST, DESCRIBE, VERIFY   JSON
+    error       1, then JSON: code, message, stream, next
+
+Numbers are little-endian. Operations have the numbers of AWS's protocol.
+"""
+
+from __future__ import annotations
+
+from struct import Struct, error
+
+from greengrass_sdk.errors import (
+    InvalidStreamRequestError,
+    RemoteProtocolError,
+    StreamError,
+    StreamReadError,
+    error_from_code,
+)
+from greengrass_sdk.wire.blocks import parse_blocks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from greengrass_sdk.wire.blocks import Block, Buffer
+
+__all__ = [
+    "APPEND",
+    "CREATE",
+    "DELETE",
+    "DESCRIBE",
+    "LIST",
+    "READ",
+    "SEPARATE",
+    "UPDATE",
+    "VERIFY",
+    "Call",
+    "answer_append",
+    "answer_blocks",
+    "answer_error",
+    "answer_json",
+    "read_append",
+    "read_blocks",
+    "read_json",
+    "request",
+    "request_append",
+    "request_definition",
+    "request_read",
+    "request_verify",
+]
+
+CREATE, DELETE, APPEND, READ, LIST, DESCRIBE, UPDATE = 2, 3, 4, 5, 11, 13, 15
+VERIFY = 64  # ours
+SEPARATE = 1
+"""A flag of APPEND: those messages that find room stay, also if others do not."""
+
+_HEAD = Struct("<BBH")
+_COUNT = Struct("<I")
+_START = Struct("<Q")
+_READ = Struct("<QIIII")
+_APPENDED = Struct("<BQI")
+_OK, _ERROR = b"\0", b"\1"
+_LONG, _INT = (1 << 63) - 1, (1 << 31) - 1
+
+
+class Call:
+    """A request, taken apart: `body` is what follows the name."""
+
+    __slots__ = ("body", "flags", "name", "operation")
+
+    def __init__(self, operation: int, flags: int, name: str, body: memoryview) -> None:
+        self.operation = operation
+        self.flags = flags
+        self.name = name
+        self.body = body
+
+    @classmethod
+    def parse(cls, payload: Buffer) -> Call:
+        """
+        Take a request apart.
+
+        Raises:
+            InvalidStreamRequestError: It is none.
+        """
+        try:
+            operation, flags, size = _HEAD.unpack_from(payload)
+            end = _HEAD.size + size
+            if end > len(payload):
+                raise ValueError("its name is cut off")
+            name = bytes(payload[_HEAD.size : end]).decode()
+        except (error, ValueError) as problem:
+            raise InvalidStreamRequestError(f"no request to the stream manager: {problem}") from (
+                problem
+            )
+        return cls(operation, flags, name, memoryview(payload)[end:])
+
+    def batch(self) -> tuple[int, memoryview]:
+        """Return count and body of an append; whether they fit, the stream looks."""
+        if len(self.body) < _COUNT.size:
+            raise InvalidStreamRequestError("the append is cut off", stream=self.name)
+        (count,) = _COUNT.unpack_from(self.body)
+        return count, self.body[_COUNT.size :]
+
+    def window(self) -> tuple[int, int, int, float, int]:
+        """Return start, least, most, timeout in seconds and most bytes of a read."""
+        if len(self.body) != _READ.size:
+            raise InvalidStreamRequestError("the read is cut off", stream=self.name)
+        start, least, most, timeout_ms, max_bytes = _READ.unpack(self.body)
+        if not 1 <= least <= most:
+            raise InvalidStreamRequestError(
+                "min_message_count must be less than or equal to max_message_count",
+                stream=self.name,
+            )
+        return start, least, most, timeout_ms / 1000, max_bytes
+
+    def start(self) -> int:
+        """Return where a verification begins."""
+        if len(self.body) != _START.size:
+            raise InvalidStreamRequestError("the request is cut off", stream=self.name)
+        (start,) = _START.unpack(self.body)
+        return int(start)
+
+    def json(self) -> Any:
+        """Return the JSON of the body."""
+        import json
+
+        try:
+            return json.loads(bytes(self.body))
+        except (ValueError, RecursionError) as problem:
+            raise InvalidStreamRequestError(
+                f"the definition is no JSON: {problem}", stream=self.name
+            ) from problem
+
+
+# Requests.
+
+
+def request(operation: int, name: str = "", body: Buffer = b"", flags: int = 0) -> bytes:
+    """Return a request."""
+    raw = name.encode()
+    return b"".join((_HEAD.pack(operation, flags, len(raw)), raw, body))
+
+
+def request_append(name: str, payloads: Sequence[Buffer], flags: int = 0) -> bytes:
+    """Return a request to append messages."""
+    raw, count = name.encode(), len(payloads)
+    head = _HEAD.pack(APPEND, flags, len(raw))
+    sizes = Struct(f"<{count + 1}I").pack(count, *map(len, payloads))
+    return b"".join((head, raw, sizes, *payloads))
+
+
+def request_read(
+    name: str, start: int, least: int, most: int, timeout_s: float, max_bytes: int
+) -> bytes:
+    """Return a request to read."""
+    if not 0 <= start <= _LONG or not 1 <= least <= most <= _INT:
+        raise InvalidStreamRequestError(
+            f"cannot read {least} to {most} messages from {start} on: start is at least 0, and"
+            f" the counts are 1 to {_INT}, the least not above the most",
+            stream=name,
+        )
+    timeout_ms = min(max(int(timeout_s * 1000), 0), _INT)
+    return request(READ, name, _READ.pack(start, least, most, timeout_ms, max_bytes))
+
+
+def request_verify(name: str, start: int) -> bytes:
+    """Return a request to read a piece of a stream, and tell what is damaged."""
+    return request(VERIFY, name, _START.pack(start))
+
+
+def request_definition(operation: int, name: str, definition: dict[str, Any]) -> bytes:
+    """Return a request to create or update."""
+    import json
+
+    return request(operation, name, json.dumps(definition).encode())
+
+
+# Answers.
+
+
+def answer_append(first: int, count: int, refused: StreamError | None = None) -> bytes:
+    """Return the answer to an append."""
+    said = b"" if refused is None else answer_error(refused)
+    return _APPENDED.pack(0, first, count) + said
+
+
+def answer_blocks(blocks: Sequence[Block]) -> bytes:
+    """Return the answer to a read."""
+    parts: list[Buffer] = [_OK]
+    for block in blocks:
+        parts += (block.header(), block.body)
+    return b"".join(parts)
+
+
+def answer_json(document: object) -> bytes:
+    """Return an answer."""
+    import json
+
+    return _OK + json.dumps(document).encode()
+
+
+def answer_error(problem: StreamError) -> bytes:
+    """Return what was wrong."""
+    import json
+
+    document: dict[str, object] = {
+        "code": problem.code,
+        "message": str(problem),
+        "stream": problem.stream,
+    }
+    if isinstance(problem, StreamReadError):
+        document["next"] = problem.next_sequence_number
+    return _ERROR + json.dumps(document).encode()
+
+
+def read_append(answer: Buffer) -> tuple[int, int, StreamError | None]:
+    """Return first, count, and why there are not more."""
+    _check(answer)
+    try:
+        _, first, count = _APPENDED.unpack_from(answer)
+    except error as problem:
+        raise RemoteProtocolError(f"the answer to an append is cut off: {problem}") from problem
+    rest = answer[_APPENDED.size :]
+    return first, count, _error(rest) if len(rest) else None
+
+
+def read_blocks(answer: Buffer) -> list[Block]:
+    """Return what was read."""
+    _check(answer)
+    try:
+        return list(parse_blocks(memoryview(answer)[1:]))
+    except ValueError as problem:
+        raise RemoteProtocolError(f"the answer to a read: {problem}") from problem
+
+
+def read_json(answer: Buffer) -> Any:
+    """Return the document of an answer; None if it has none."""
+    import json
+
+    _check(answer)
+    return json.loads(bytes(answer[1:])) if len(answer) > 1 else None
+
+
+def _check(answer: Buffer) -> None:
+    if bytes(answer[:1]) != _OK:
+        raise _error(answer)
+
+
+def _error(answer: Buffer) -> StreamError:
+    import json
+
+    try:
+        document = json.loads(bytes(answer[1:]))
+        found = error_from_code(document["code"], document["message"])
+    except (ValueError, LookupError, TypeError) as problem:
+        raise RemoteProtocolError("the stream manager's answer cannot be read") from problem
+    if not isinstance(found, StreamError):
+        found = StreamError(str(found))
+    found.stream = document.get("stream", "")
+    if isinstance(found, StreamReadError):
+        found.next_sequence_number = document.get("next")
+    return found
