@@ -7,6 +7,8 @@ Test doubles: a whole core in the process of the test, with virtual time.
   hold. `records`, `explain`: what tests ask for, and the texts of failures.
 * `declarations`: the group that a test builds up. `engine`: router machine, time and order.
   `functions`, `worker`: who runs, and the runtime's own code that does. `channel`: frames.
+* `tape`: what `greengrass run --record` wrote; `tape_replay`: given to a core once more;
+  `tape_writer`: as a test.
 * `scheduler`, `clock`, `threads`: lock-step and virtual time. `world`, `modules`: what a worker
   sees of the process. `identity`: which function calls.
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
         Message,
         Messages,
     )
+    from greengrass_sdk.testing.tape import TapeError
+    from greengrass_sdk.testing.tape_replay import Replay
 
 __all__ = [
     "Delivery",
@@ -42,7 +46,9 @@ __all__ = [
     "LogRecord",
     "Message",
     "Messages",
+    "Replay",
     "SimulationError",
+    "TapeError",
     "UnreadErrors",
 ]
 
@@ -53,7 +59,9 @@ _HOMES = {
     "Greengrass": "greengrass",
     "GreengrassCloud": "greengrass",
     "GreengrassFunction": "greengrass",
+    "Replay": "tape_replay",
     "SimulationError": "failures",
+    "TapeError": "tape",
     "UnreadErrors": "failures",
 }
 

@@ -62,6 +62,18 @@ DIFFERENCES = {
         "skipped; less is waited for in real time",
         "the time of a core is real",
     ),
+    "begin": Difference(
+        "`begin_at`",
+        "sets the virtual clock",
+        "skipped",
+        "what time it is on a core is not the test's to say",
+    ),
+    "client": Difference(
+        "`deliver` with a client as the source",
+        "published in its name",
+        "skipped",
+        "a client of a core is the program that connected under its name",
+    ),
     "faults": Difference(
         "`crash`, `exit`, `timeout`, `out_of_memory`, `queue_full` of a function",
         "injected",

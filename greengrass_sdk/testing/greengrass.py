@@ -208,8 +208,7 @@ class Greengrass(ABC):
     @abstractmethod
     def deliver(self, topic: str, payload: Payload = b"", *, source: str = "cloud") -> Message:
         """
-        Publish as the cloud, a device or, on the double, a client; everything it causes has happened
-        on return.
+        Publish as the cloud, a device or a client; everything it causes has happened on return.
 
         Errors of functions go to `errors`.
 
@@ -256,11 +255,10 @@ class Greengrass(ABC):
     ) -> None:
         """Let so much time pass, and everything happen that is due until then."""
 
+    @abstractmethod
     def begin_at(self, moment: datetime) -> None:
         """
         Let the clock of functions start at a moment, before the first call that drives or asks.
-
-        On a real core, whose time is real, this does nothing.
 
         Args:
             moment: With a time zone, or in local time.

@@ -125,6 +125,8 @@ class RealCore(Greengrass):
     def deliver(self, topic: str, payload: Payload = b"", *, source: str = CLOUD) -> Message:
         """Publish as the cloud or a device; see `Greengrass`."""
         self._settle()
+        if source in self._group.clients:
+            raise differs("client")
         name = self._table.name(self._table.sender(source))
         publication = Publication(self._tools.session, topic, payload, "BestEffort")
         data = bytes(publication.payload)
@@ -197,6 +199,10 @@ class RealCore(Greengrass):
         self._settle()
         self._running.pass_time(total)
         self._settle()
+
+    def begin_at(self, moment: datetime) -> None:  # noqa: ARG002 - it is real
+        """Refuse: see `differences`."""
+        raise differs("begin")
 
     def acting_as(self, function: Named) -> AbstractContextManager[None]:
         """Refuse: see `differences`."""

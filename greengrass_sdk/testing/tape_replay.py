@@ -192,8 +192,9 @@ def replay(
             f"the tape is of functions that this core has not: {', '.join(missing)}",
             file=str(tape.path),
         )
-    with suppress(InvalidInputError):  # its clock runs already, and goes on
-        core.begin_at(datetime.fromtimestamp(tape.began_at, UTC))
+    if core.world == "fake":
+        with suppress(InvalidInputError):  # its clock runs already, and goes on
+            core.begin_at(datetime.fromtimestamp(tape.began_at, UTC))
     return _Player(core, Replay(tape, ignore)).play()
 
 

@@ -214,3 +214,13 @@ def test_what_happened_is_known_after_the_end(core):
     core.shut_down()
     assert [b"1"] == core.published().payloads
     assert "out 1: dropped" in core.describe()
+
+
+def test_neither_the_clock_nor_a_client_is_the_tests_to_play(core, tmp_path):
+    group = 'schema = 1\n[group]\nname = "g"\ncore = "c"\n[clients.panel]\n'
+    (tmp_path / "group.toml").write_text(group)
+    core.load(tmp_path / "group.toml")
+    with differs("begin"):
+        core.begin_at(core.now)
+    with differs("client"):
+        core.deliver("a", source="panel")
