@@ -94,9 +94,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def typecheck(session: nox.Session) -> None:
-    """Run mypy --strict on the package, its tests and the drop-in."""
-    session.install(*group("typing"), *requirements())
+    """Run mypy --strict on the package and its tests, and the checkers of users on a user."""
+    install(session, "typing")
     session.run("mypy")
+    pytest(session, "tests/integration/test_typing.py")
 
 
 @nox.session(python=False)
@@ -223,6 +224,7 @@ def _assert_complete(session: nox.Session, built: Path) -> None:
         "the drop-in's path file": "*greengrass_sdk.pth",
         "the drop-in": "greengrass_sdk/dropin/greengrasssdk/__init__.py",
         "py.typed": "greengrass_sdk/py.typed",
+        "the drop-in's py.typed": "greengrass_sdk/dropin/greengrasssdk/py.typed",
         "the JSON Schema": "greengrass_sdk/model/group.schema.json",
     }
     for what, pattern in wanted.items():

@@ -8,12 +8,12 @@ from greengrass_sdk.model.limits import CONTEXT_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
     from typing_extensions import Buffer
 
-    JSON: TypeAlias = Mapping[str, "JSON"] | list["JSON"] | str | int | float | bool | None
+    JSON: TypeAlias = Mapping[str, "JSON"] | Sequence["JSON"] | str | int | float | bool | None
     Payload: TypeAlias = Buffer | JSON
     ClientContext: TypeAlias = Mapping[str, JSON] | str | bytes | None
 
