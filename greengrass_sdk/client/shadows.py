@@ -313,9 +313,15 @@ class Shadow(_Requests):
         return ShadowChange(result.payload, self._read(result))
 
     def list(self) -> list[str]:
-        """Return the names of the thing's named shadows."""
-        names: list[str] = self._read(self._ask("list"))["results"]
-        return names
+        """Return the names of the thing's named shadows, which the service tells in pages."""
+        names: list[str] = []
+        page: dict[str, Any] | None = None
+        while True:
+            answer = self._read(self._ask("list", page))
+            names += answer["results"]
+            if "nextToken" not in answer:
+                return names
+            page = {"nextToken": answer["nextToken"]}
 
     def _ask(self, operation: str, payload: dict[str, Any] | None = None) -> InvokeResult:
         from greengrass_sdk.model.arn import SHADOW_SERVICE
@@ -373,9 +379,15 @@ class AsyncShadow(_Requests):
         return ShadowChange(result.payload, self._read(result))
 
     async def list(self) -> list[str]:
-        """Return the names of the thing's named shadows."""
-        names: list[str] = self._read(await self._ask("list"))["results"]
-        return names
+        """Return the names of the thing's named shadows; see `Shadow.list`."""
+        names: list[str] = []
+        page: dict[str, Any] | None = None
+        while True:
+            answer = self._read(await self._ask("list", page))
+            names += answer["results"]
+            if "nextToken" not in answer:
+                return names
+            page = {"nextToken": answer["nextToken"]}
 
     async def _ask(self, operation: str, payload: dict[str, Any] | None = None) -> InvokeResult:
         from greengrass_sdk.model.arn import SHADOW_SERVICE

@@ -23,10 +23,9 @@ OBJECT = object()
 SHADOWS = [ShadowId("T"), ShadowId("T", "N"), ShadowId("U")]
 
 keys = st.sampled_from(["a", "b", "timestamp"])
-leaves = st.one_of(
-    st.booleans(), st.integers(-1, 2), st.sampled_from([0.5, 1.0, "", "é"]), st.none()
-)
-arrays = st.lists(st.one_of(leaves, st.dictionaries(keys, leaves, max_size=2)), max_size=2)
+scalars = st.one_of(st.booleans(), st.integers(-1, 2), st.sampled_from([0.5, 1.0, "", "é"]))
+leaves = st.one_of(scalars, st.none())
+arrays = st.lists(st.one_of(scalars, st.dictionaries(keys, leaves, max_size=2)), max_size=2)
 values = st.recursive(
     st.one_of(leaves, arrays), lambda inner: st.dictionaries(keys, inner, max_size=3), max_leaves=6
 )

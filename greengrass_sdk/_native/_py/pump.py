@@ -45,6 +45,7 @@ class Pump:
             self._exchange.link()
             self._exchange.calls[number] = Call(kind, callback)
             if self._waiter is None or self._asleep:
+                self._asleep = False
                 self._wake()  # else it reads: the answer will tell it
 
     def take(self, callback: AnswerCallback) -> int:

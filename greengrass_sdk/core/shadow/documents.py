@@ -7,7 +7,8 @@ The metadata has the same shape, with `{"timestamp": seconds}` in the place of e
 neither object nor array. Nothing here changes a value in place, so that the document before an
 update and the one after it can share what they have in common.
 
-* An update merges: objects key by key, `null` removes a key, everything else replaces, arrays too.
+* An update merges: objects key by key, `null` removes a key, everything else replaces, arrays too;
+  a `null` in an array is refused before.
 * An object that has lost its last key stays, as an empty object; a section does not.
 * The delta holds what is in `desired` and not, or not the same, in `reported`; an object inside of
   which nothing differs is left out, an array that differs is there as a whole.
@@ -28,6 +29,7 @@ __all__ = [
     "REPORTED",
     "SECTIONS",
     "Document",
+    "has_null_in_array",
     "is_deeper_than",
     "metadata_of",
 ]
@@ -97,6 +99,15 @@ def is_deeper_than(value: Any, levels: int) -> bool:
         return not levels or any(is_deeper_than(each, levels - 1) for each in value.values())
     if isinstance(value, list):
         return not levels or any(is_deeper_than(each, levels - 1) for each in value)
+    return False
+
+
+def has_null_in_array(value: Any) -> bool:
+    """Tell whether an array somewhere in a value has a null, which has no meaning there."""
+    if isinstance(value, dict):
+        return any(map(has_null_in_array, value.values()))
+    if isinstance(value, list):
+        return any(each is None or has_null_in_array(each) for each in value)
     return False
 
 

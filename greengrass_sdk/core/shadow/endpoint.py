@@ -21,7 +21,7 @@ from attrs import define, field, frozen
 
 from greengrass_sdk._native import Flag, Kind
 from greengrass_sdk.core.shadow import responses
-from greengrass_sdk.core.shadow.requests import Operation, ShadowId, parse_topic
+from greengrass_sdk.core.shadow.requests import Operation, ShadowId, parse_topic, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -111,7 +111,16 @@ class ShadowEndpoint:
             try:
                 await asyncio.wait_for(change, left)
             except TimeoutError:
-                watchers.remove(change)
+                pass  # the version is what it was
+            finally:
+                self._unwatch(shadow, change)
+
+    def _unwatch(self, shadow: ShadowId, change: asyncio.Future[None]) -> None:
+        watchers = self._watchers.get(shadow, [])
+        if change in watchers:
+            watchers.remove(change)
+        if not watchers:
+            self._watchers.pop(shadow, None)
 
     def _work(self) -> None:
         """Answer what waits, up to the first commit."""
@@ -199,11 +208,9 @@ class ShadowEndpoint:
             )
             self._answer(frame, b"")
             return
-        text = (
-            "Invalid request: the client context must be"
-            ' {"custom": {"subject": "$aws/things/THING/shadow/OPERATION"}}'
-        )
-        self._answer(frame, responses.rejected(400, text, int(self.clock()), None))
+        refusal = why_not(_subject(frame.context) or "")
+        reply = responses.rejected(refusal.code, refusal.message, int(self.clock()), None)
+        self._answer(frame, reply)
 
     def _say_once(self, topic: str, text: str) -> None:
         if topic not in self._told and len(self._told) < _IGNORED:
@@ -221,8 +228,14 @@ def _asked(frame: Send) -> tuple[ShadowId, Operation] | None:
 
 @lru_cache(_CONTEXTS)
 def _asked_by_context(context: bytes) -> tuple[ShadowId, Operation] | None:
+    subject = _subject(context)
+    return None if subject is None else parse_topic(subject)
+
+
+def _subject(context: bytes) -> str | None:
+    """Return what a client context asks for; None if it says nothing of that kind."""
     try:
         subject = json.loads(context)["custom"]["subject"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    return parse_topic(subject) if isinstance(subject, str) else None
+    return subject if isinstance(subject, str) else None

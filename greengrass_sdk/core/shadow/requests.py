@@ -18,7 +18,13 @@ from typing import Any, NoReturn
 
 from attrs import frozen
 
-from greengrass_sdk.core.shadow.documents import DESIRED, MAX_LEVELS, SECTIONS, is_deeper_than
+from greengrass_sdk.core.shadow.documents import (
+    DESIRED,
+    MAX_LEVELS,
+    SECTIONS,
+    has_null_in_array,
+    is_deeper_than,
+)
 from greengrass_sdk.model.limits import (
     SHADOW_CLIENT_TOKEN_BYTES,
     SHADOW_NAME_CHARS,
@@ -26,7 +32,15 @@ from greengrass_sdk.model.limits import (
     THING_NAME_CHARS,
 )
 
-__all__ = ["Operation", "Refusal", "Request", "ShadowId", "parse_payload", "parse_topic"]
+__all__ = [
+    "Operation",
+    "Refusal",
+    "Request",
+    "ShadowId",
+    "parse_payload",
+    "parse_topic",
+    "why_not",
+]
 
 _TOPIC = re.compile(
     r"\$aws/things/([^/]*)/shadow/(?:name/([^/]*)/)?(get|update|delete|list)", re.ASCII
@@ -34,6 +48,7 @@ _TOPIC = re.compile(
 _THING = re.compile(rf"[a-zA-Z0-9:_-]{{1,{THING_NAME_CHARS}}}", re.ASCII)
 _SHADOW = re.compile(rf"[$a-zA-Z0-9:_-]{{1,{SHADOW_NAME_CHARS}}}", re.ASCII)
 _TOPICS = 4096  # remembered; a group has a few per thing
+_PAGE = 100  # names of shadows in one answer at most, and where no number is asked for
 
 
 class Operation(Enum):
@@ -43,6 +58,9 @@ class Operation(Enum):
     UPDATE = "update"
     DELETE = "delete"
     LIST = "list"
+
+
+_OPERATIONS = frozenset(operation.value for operation in Operation)
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer
@@ -104,11 +122,15 @@ class Request:
         state: The sections of an update; None removes both.
         client_token: To be echoed, as JSON knows it: None is absent.
         version: Of the shadow that is to be updated; None: whichever it has.
+        page_size: How many names a list has at most.
+        after: The last name of the page before; empty: the first page is asked for.
     """
 
     state: dict[str, Any] | None = None
     client_token: str | None = None
     version: int | None = None
+    page_size: int = _PAGE
+    after: str = ""
 
 
 @lru_cache(_TOPICS)
@@ -118,6 +140,25 @@ def parse_topic(topic: str) -> tuple[ShadowId, Operation] | None:
     if match is None or match[2] == "":
         return None
     return ShadowId(match[1], match[2] or ""), Operation(match[3])
+
+
+def why_not(subject: str) -> Refusal:
+    """Return why a call that asks for `subject` is refused, which `parse_topic` does not know."""
+    if not subject.startswith("$aws/things/") or "/shadow/" not in subject:
+        return Refusal(
+            400,
+            "Invalid request: the client context must be"
+            ' {"custom": {"subject": "$aws/things/THING/shadow/OPERATION"}}',
+        )
+    if subject.rpartition("/")[2] not in _OPERATIONS:
+        return Refusal(405, "Method Not Allowed")
+    try:
+        thing, _, rest = subject.removeprefix("$aws/things/").partition("/shadow/")
+        ShadowId(thing).check()
+        ShadowId(thing, rest.removeprefix("name/").rpartition("/")[0] or "/").check()
+    except Refusal as refusal:
+        return refusal
+    return Refusal(400, "Invalid request: there is no such topic of a shadow")
 
 
 def parse_payload(operation: Operation, payload: bytes) -> Request:
@@ -133,6 +174,8 @@ def parse_payload(operation: Operation, payload: bytes) -> Request:
     if not isinstance(document, dict):
         raise Refusal(400, "Invalid JSON")
     token = _client_token(document)
+    if operation is Operation.LIST:
+        return Request(None, token, None, _page_size(document), _after(document))
     if operation is not Operation.UPDATE:
         return Request(client_token=token)
     try:
@@ -193,6 +236,20 @@ def _version(document: dict[str, Any]) -> int | None:
     return version
 
 
+def _page_size(document: dict[str, Any]) -> int:
+    size = document.get("pageSize", _PAGE)
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _PAGE:
+        raise Refusal(400, f"Invalid pageSize: it is a number from 1 to {_PAGE}")
+    return size
+
+
+def _after(document: dict[str, Any]) -> str:
+    token = document.get("nextToken", "")
+    if not isinstance(token, str) or (token and not _SHADOW.fullmatch(token)):
+        raise Refusal(400, "Invalid nextToken")
+    return token
+
+
 def _state(document: dict[str, Any]) -> dict[str, Any] | None:
     if "state" not in document:
         raise Refusal(400, "Missing required node: state")
@@ -211,6 +268,8 @@ def _state(document: dict[str, Any]) -> dict[str, Any] | None:
             raise Refusal(400, f"{name} node must be an object")
         if is_deeper_than(values, MAX_LEVELS):
             raise _too_deep()
+        if has_null_in_array(values):
+            raise Refusal(400, "State contains an invalid node")
     return state
 
 

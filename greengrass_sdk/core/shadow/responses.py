@@ -13,6 +13,7 @@ __all__ = [
     "encode",
     "finished",
     "names",
+    "opened",
     "rejected",
     "state_bytes",
 ]
@@ -25,9 +26,14 @@ def encode(value: Any) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
-def state_bytes(state: dict[str, Any]) -> int:
-    """Return the size of a state as AWS counts it: its sections, without the metadata."""
-    return sum(len(encode(section)) for section in state.values())
+def state_bytes(state: dict[str, Any], encoded: bytes) -> int:
+    """Return the size of a state as AWS counts it: its sections, without their names."""
+    return len(encoded) - sum(len(name) + 4 for name in state) - (1 if state else 2)
+
+
+def opened(state: bytes, metadata: bytes, version: int) -> bytes:
+    """Return a document of parts that are JSON already, without the closing brace."""
+    return b'{"state":%s,"metadata":%s,"version":%d' % (state, metadata, version)
 
 
 def finished(opened: bytes, timestamp: int, client_token: str | None) -> bytes:
@@ -72,6 +78,9 @@ def rejected(code: int, message: str, timestamp: int, client_token: str | None) 
     return finished(encode({"code": code, "message": message})[:-1], timestamp, client_token)
 
 
-def names(found: list[str], timestamp: int) -> bytes:
-    """Return the answer to a request for the named shadows of a thing."""
-    return encode({"results": found, "timestamp": timestamp})
+def names(found: list[str], next_token: str, timestamp: int) -> bytes:
+    """Return a page of the names of a thing's shadows; `next_token` is empty with the last."""
+    answer: dict[str, Any] = {"results": found, "timestamp": timestamp}
+    if next_token:
+        answer["nextToken"] = next_token
+    return encode(answer)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
@@ -37,7 +36,8 @@ __all__ = ["Outcome", "ShadowService"]
 
 log = logging.getLogger(__name__)
 
-_REMEMBERED = 1024  # shadows that are kept decoded
+_REMEMBERED = 1024  # shadows that are kept decoded at most ...
+_REMEMBERED_BYTES = 4_194_304  # ... as JSON, which is a small part of what they take
 
 
 @frozen
@@ -64,35 +64,51 @@ class _Shadow:
 
     version: int = 0
     document: Document | None = None
+    _state: bytes = b""
+    _metadata: bytes = b""
     _opened: bytes = b""
 
     @property
     def content(self) -> Document:
         return Document() if self.document is None else self.document
 
+    @property
+    def state(self) -> bytes:
+        """Its state as JSON; each part is written once."""
+        if not self._state:
+            self._state = responses.encode(self.content.state)
+        return self._state
+
+    @property
+    def metadata(self) -> bytes:
+        """Its metadata as JSON."""
+        if not self._metadata:
+            self._metadata = responses.encode(self.content.metadata)
+        return self._metadata
+
+    @property
+    def size(self) -> int:
+        """Bytes of its JSON."""
+        return len(self.state) + len(self.metadata)
+
     def told(self) -> bytes:
         """Return the shadow as in the message on `documents`."""
-        document = self.content
-        return responses.encode(
-            {"state": document.state, "metadata": document.metadata, "version": self.version}
-        )
+        return responses.opened(self.state, self.metadata, self.version) + b"}"
 
     def opened(self) -> bytes:
         """Return the answer to a get, up to its version."""
         if not self._opened:
-            document = self.content
-            state = dict(document.state)
-            if delta := document.delta():
-                state["delta"] = delta
-            whole = {"state": state, "metadata": document.metadata, "version": self.version}
-            self._opened = responses.encode(whole)[:-1]
+            state = self.state
+            if delta := self.content.delta():
+                state = state[:-1] + b',"delta":' + responses.encode(delta) + b"}"
+            self._opened = responses.opened(state, self.metadata, self.version)
         return self._opened
 
     def record(self) -> Record:
         if self.document is None:
             return Record(self.version, None)
-        kept = {"state": self.document.state, "metadata": self.document.metadata}
-        return Record(self.version, responses.encode(kept))
+        kept = b'{"state":%s,"metadata":%s}' % (self.state, self.metadata)
+        return Record(self.version, kept)
 
 
 def _restored(record: Record | None) -> _Shadow:
@@ -121,7 +137,8 @@ class ShadowService:
     state_bytes: int = SHADOW_STATE_BYTES
     members: frozenset[str] | None = None
     wanted: Callable[[str], bool] = lambda _: True
-    _known: OrderedDict[ShadowId, _Shadow] = field(factory=OrderedDict, init=False)
+    _known: dict[ShadowId, _Shadow] = field(factory=dict, init=False)
+    _known_bytes: int = field(default=0, init=False)
     _changed: dict[ShadowId, _Shadow] = field(factory=dict, init=False)
 
     def handle(
@@ -136,10 +153,12 @@ class ShadowService:
         """
         timestamp = int(now)
         try:
-            self._check(shadow)
+            held = self._changed.get(shadow) or self._known.get(shadow)
+            if held is None:
+                self._check(shadow)
             request = parse_payload(operation, payload)
             try:
-                return self._answer(shadow, operation, request, timestamp, by_topic=by_topic)
+                return self._answer(shadow, held, operation, request, timestamp, by_topic=by_topic)
             except Refusal as refusal:
                 refusal.client_token = request.client_token
                 raise
@@ -191,7 +210,7 @@ class ShadowService:
     def revert(self) -> None:
         """Forget the changes, and what they were made from: the store knows better."""
         for shadow in self._changed:
-            self._known.pop(shadow, None)
+            self._forget(shadow)
         self._changed.clear()
 
     def version(self, shadow: ShadowId) -> int | None:
@@ -207,8 +226,6 @@ class ShadowService:
     # One request.
 
     def _check(self, shadow: ShadowId) -> None:
-        if shadow in self._known:
-            return  # it was looked at before
         shadow.check()
         if self.members is not None and shadow.thing not in self.members:
             raise Refusal(404, "Thing not found")
@@ -216,6 +233,7 @@ class ShadowService:
     def _answer(
         self,
         shadow: ShadowId,
+        held: _Shadow | None,
         operation: Operation,
         request: Request,
         timestamp: int,
@@ -223,8 +241,10 @@ class ShadowService:
         by_topic: bool,
     ) -> Outcome:
         if operation is Operation.LIST:
-            return Outcome(200, responses.names(self._names(shadow.thing), timestamp))
-        held = self._held(shadow)
+            return Outcome(200, self._names(shadow.thing, request, timestamp))
+        if held is None:
+            held = _restored(self.store.load(shadow))
+            self._remember(shadow, held)
         if operation is Operation.UPDATE:
             return self._update(shadow, held, request, timestamp)
         if held.document is None:
@@ -245,10 +265,10 @@ class ShadowService:
         current = 0 if held.document is None else held.version
         if request.version is not None and request.version != current:
             raise Refusal(409, "Version conflict")
-        document = held.content.updated(request.state, timestamp)
-        if responses.state_bytes(document.state) > self.state_bytes:
+        new = _Shadow(held.version + 1, held.content.updated(request.state, timestamp))
+        document = new.content
+        if responses.state_bytes(document.state, new.state) > self.state_bytes:
             raise Refusal(413, "The payload exceeds the maximum size allowed")
-        new = _Shadow(held.version + 1, document)
         self._changed[shadow] = new
         tail: tuple[Any, ...] = (timestamp, request.client_token)
         stamps = metadata_of(request.state, timestamp)
@@ -280,25 +300,25 @@ class ShadowService:
     def _output(self, topic: str, payload: bytes) -> tuple[tuple[str, bytes], ...]:
         return ((topic, payload),) if self.wanted(topic) else ()
 
-    def _names(self, thing: str) -> list[str]:
+    def _names(self, thing: str, request: Request, timestamp: int) -> bytes:
+        """Return a page of names; the token of the next one is the last name of this one."""
         found = set(self.store.names(thing))
         for shadow, held in self._changed.items():
             if shadow.thing == thing and shadow.name:
                 (found.discard if held.document is None else found.add)(shadow.name)
-        return sorted(found)
-
-    def _held(self, shadow: ShadowId) -> _Shadow:
-        held = self._changed.get(shadow)
-        if held is not None:
-            return held
-        held = self._known.get(shadow)
-        if held is None:
-            held = _restored(self.store.load(shadow))
-        self._remember(shadow, held)
-        return held
+        left = sorted(name for name in found if name > request.after)
+        page = left[: request.page_size]
+        return responses.names(page, page[-1] if len(left) > len(page) else "", timestamp)
 
     def _remember(self, shadow: ShadowId, held: _Shadow) -> None:
+        """Keep a shadow decoded, in the place of those that were remembered first."""
+        self._forget(shadow)
         self._known[shadow] = held
-        self._known.move_to_end(shadow)
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        self._known_bytes += held.size
+        while len(self._known) > _REMEMBERED or self._known_bytes > _REMEMBERED_BYTES:
+            self._forget(next(iter(self._known)))
+
+    def _forget(self, shadow: ShadowId) -> None:
+        held = self._known.pop(shadow, None)
+        if held is not None:
+            self._known_bytes -= held.size

@@ -106,6 +106,12 @@ def test_a_list_is_of_the_thing(call):
     assert [("$aws/things/T/shadow/list", b"")] == service.asked
 
 
+def test_a_list_is_asked_for_page_by_page(call):
+    service = Service({"results": ["a", "b"], "nextToken": "b"}, {"results": ["c"]})
+    assert ["a", "b", "c"] == call(service, "list")
+    assert [b"", {"nextToken": "b"}] == [payload for _, payload in service.asked]
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

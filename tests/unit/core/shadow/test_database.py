@@ -57,6 +57,20 @@ def test_all_shadows_are_those_that_are_not_deleted(path):
         assert [("U", "", 2), ("U", "N", 3)] == database.all()
 
 
+def test_thousands_of_things_have_their_shadows_after_a_restart(path):
+    shadows = [ShadowId(f"T{number}", name) for number in range(5000) for name in ("", "N")]
+    with closing(Database.open(path)) as database:
+        for start in range(0, len(shadows), 500):
+            batch = shadows[start : start + 500]
+            database.commit({each: Record(1, each.shown.encode()) for each in batch})
+    with closing(Database.open(path)) as database:
+        for each in shadows:
+            assert Record(1, each.shown.encode()) == database.load(each)
+        assert sorted((each.thing, each.name) for each in shadows) == [
+            row[:2] for row in database.all()
+        ]
+
+
 def test_a_commit_is_seen_while_reading(path):
     with closing(Database.open(path)) as database:
         assert database.load(T) is None
@@ -123,6 +137,17 @@ def with_zeros_in_the_middle(path):
     path.write_bytes(content)
 
 
+def with_another_letter_in_a_document(path):
+    content = path.read_bytes()
+    assert 0 <= content.find(b"xxxx")
+    path.write_bytes(content.replace(b"xxxx", b"xxXx", 1))
+
+
+def with_another_thing(path):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"T77", b"T7\xff", 1))
+
+
 def cut_off(path):
     path.write_bytes(path.read_bytes()[:-4096])
 
@@ -137,6 +162,8 @@ def without_its_file(path):
         (lambda path: path.write_bytes(b"no database" * 500), "not a database"),
         (lambda path: path.write_bytes(b""), "it is damaged"),
         (with_zeros_in_the_middle, "damaged|malformed"),
+        (with_another_letter_in_a_document, "shadow 'T[0-9]+' does not match its checksum"),
+        (with_another_thing, "decode|checksum|damaged"),
         (cut_off, "damaged|malformed"),
         (of_something_else, "something else"),
         (of_a_newer_version, "its format is 2, this version reads 1"),

@@ -164,6 +164,26 @@ def test_a_call_that_is_no_request_is_told_so(bench, context):
     assert "the client context must be" in answer["message"]
 
 
+@pytest.mark.parametrize(
+    ("subject", "code", "said"),
+    [
+        ("$aws/things/a/b/shadow/get", 400, "Invalid thing name: "),
+        ("$aws/things//shadow/get", 400, "Invalid thing name: "),
+        ("$aws/things/T/shadow/name/a/b/get", 400, "Invalid shadow name: "),
+        ("$aws/things/T/shadow/name//get", 400, "Invalid shadow name: "),
+        ("$aws/things/T/shadow/x/get", 400, "Invalid request: "),
+        ("$aws/things/T/shadow/put", 405, "Method Not Allowed"),
+        ("$aws/things/T/shadow/", 405, "Method Not Allowed"),
+    ],
+)
+def test_a_call_hears_what_is_wrong_with_its_topic(bench, subject, code, said):
+    context = json.dumps({"custom": {"subject": subject}}).encode()
+    bench.endpoint.take([bench.call("", context=context)])
+    [answer] = bench.payloads
+    assert code == answer["code"]
+    assert answer["message"].startswith(said)
+
+
 @pytest.mark.parametrize("topic", ["a/b", f"{TOPIC}update/accepted", f"{TOPIC}list"])
 def test_a_message_that_is_no_request_is_told_in_the_log_once(bench, topic, caplog):
     bench.endpoint.take([bench.message(topic), bench.message(topic)])
@@ -206,4 +226,17 @@ def test_a_change_is_waited_for(bench):
             assert 1 == await bench.endpoint.changed("T", "", 1, 0.001)
 
     asyncio.run(scenario())
-    assert {} == {shadow: found for shadow, found in bench.endpoint._watchers.items() if found}
+    assert {} == bench.endpoint._watchers
+
+
+def test_who_stops_waiting_for_a_change_is_forgotten(bench):
+    async def scenario():
+        waiting = asyncio.create_task(bench.endpoint.changed("T", "", None, 5))
+        await asyncio.sleep(0)
+        assert 1 == len(bench.endpoint._watchers)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(scenario())
+    assert {} == bench.endpoint._watchers

@@ -106,7 +106,7 @@ def test_names_that_nothing_can_have(shadow, what):
         ({"state": {}, "version": 7}, Request({}, None, 7)),
         ({"state": {}, "more": 1}, Request({})),
         ({"state": {"desired": nested(6)}}, Request({"desired": nested(6)})),
-        ({"state": {"desired": {"a": [1, None]}}}, Request({"desired": {"a": [1, None]}})),
+        ({"state": {"desired": {"a": [1, 2]}}}, Request({"desired": {"a": [1, 2]}})),
     ],
 )
 def test_an_update(document, request_):
@@ -173,6 +173,17 @@ def test_an_update_that_is_refused(payload, code, message):
     with pytest.raises(Refusal) as caught:
         parse_payload(Operation.UPDATE, payload)
     assert (code, message) == (caught.value.code, caught.value.message)
+
+
+@pytest.mark.parametrize("array", [[None], [1, [None]], [{"b": [None]}], [{"b": None}]])
+def test_a_null_in_an_array_is_refused_and_in_an_object_inside_of_one_not(array):
+    payload = json.dumps({"state": {"desired": {"o": {"a": array}}}}).encode()
+    if array == [{"b": None}]:
+        assert {"desired": {"o": {"a": array}}} == parse_payload(Operation.UPDATE, payload).state
+        return
+    with pytest.raises(Refusal) as raised:
+        parse_payload(Operation.UPDATE, payload)
+    assert (400, "State contains an invalid node") == (raised.value.code, raised.value.message)
 
 
 def test_a_refusal_knows_the_client_token():

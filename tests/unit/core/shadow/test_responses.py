@@ -12,8 +12,11 @@ def test_json_is_compact_and_utf_8():
 
 
 def test_the_size_of_a_state_is_that_of_its_sections_alone():
-    assert 9 + 9 == responses.state_bytes({"desired": {"ä": 12}, "reported": {"b": 345}})
-    assert 0 == responses.state_bytes({})
+    state = {"desired": {"ä": 12}, "reported": {"b": 345}}
+    assert 9 + 9 == responses.state_bytes(state, responses.encode(state))
+    del state["desired"]
+    assert 9 == responses.state_bytes(state, responses.encode(state))
+    assert 0 == responses.state_bytes({}, b"{}")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,8 @@ def test_the_size_of_a_state_is_that_of_its_sections_alone():
             responses.rejected(404, "none", 3, None),
             {"code": 404, "message": "none", "timestamp": 3},
         ),
-        (responses.names(["N"], 3), {"results": ["N"], "timestamp": 3}),
+        (responses.names(["N"], "", 3), {"results": ["N"], "timestamp": 3}),
+        (responses.names(["N"], "N", 3), {"results": ["N"], "timestamp": 3, "nextToken": "N"}),
         (responses.finished(b'{"version":2', 3, None), {"version": 2, "timestamp": 3}),
     ],
 )

@@ -213,6 +213,40 @@ def test_the_named_shadows_of_a_thing_are_listed(client):
     assert ["b"] == client.ask("list")["results"]
 
 
+def test_a_list_comes_in_pages(client):
+    names = [f"N{number:03}" for number in range(250)]
+    for name in names:
+        client.update(ShadowId("T", name), state={})
+    found: list[str] = []
+    pages: list[int] = []
+    asked: dict[str, str] = {}
+    while True:
+        answer = client.ask("list", asked)
+        found += answer["results"]
+        pages.append(len(answer["results"]))
+        if "nextToken" not in answer:
+            break
+        asked = {"nextToken": answer["nextToken"]}
+    assert (names, [100, 100, 50]) == (found, pages)
+    assert names[250:] == client.ask("list", {"nextToken": names[-1]})["results"]
+    page = client.ask("list", {"pageSize": 2, "nextToken": "N010"})
+    assert (["N011", "N012"], "N012") == (page["results"], page["nextToken"])
+
+
+@pytest.mark.parametrize("page", [{"pageSize": 0}, {"pageSize": 101}, {"pageSize": "1"}])
+def test_a_page_of_a_list_has_one_to_a_hundred_names(client, page):
+    answer = client.ask("list", page)
+    assert (400, "Invalid pageSize: it is a number from 1 to 100") == (
+        answer["code"],
+        answer["message"],
+    )
+
+
+@pytest.mark.parametrize("token", [1, "a/b", "x" * 65])
+def test_a_token_that_no_page_had_is_refused(client, token):
+    assert "Invalid nextToken" == client.ask("list", {"nextToken": token})["message"]
+
+
 def test_a_list_sees_what_is_not_committed_yet(client):
     client.update(ShadowId("T", "a"), state={})
     asked = [
@@ -284,6 +318,17 @@ def test_more_shadows_than_are_kept_decoded(client):
         for number in range(1100)
     ]
     assert list(range(1100)) == found
+
+
+def test_what_is_kept_decoded_has_a_bound(client):
+    for number in range(1100):
+        client.update(ShadowId(f"T{number}"), state={"reported": {"a": "x" * 7000}})
+    kept = client.service._known
+    assert sum(held.size for held in kept.values()) == client.service._known_bytes
+    assert client.service._known_bytes < 5_000_000
+    for number in range(1100, 2300):
+        client.update(ShadowId(f"T{number}"), state={})
+    assert 1024 == len(client.service._known)
 
 
 # --- several requests, one commit ---------------------------------------------------
