@@ -17,6 +17,7 @@ import resource
 import secrets
 import time
 from contextlib import AsyncExitStack
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from attrs import define, field, frozen
@@ -65,6 +66,7 @@ __all__ = ["Core", "CoreOptions"]
 log = logging.getLogger(__name__)
 
 _DESCRIPTORS = 65536  # each worker costs the core five
+_SHADOW_TOPICS = 4096  # of which it is remembered whether anybody gets them
 _SKIPPED_S = 1.0  # how often the live view says what it skipped
 
 
@@ -261,7 +263,9 @@ class Core:
             database,
             state_bytes=group.shadows.state_bytes,
             members=frozenset({group.core, *group.devices}) if group.shadows.members_only else None,
-            wanted=lambda topic: bool(table.index.match(number, topic.encode())),
+            wanted=lru_cache(_SHADOW_TOPICS)(
+                lambda topic: bool(table.index.match(number, topic.encode()))
+            ),
         )
         shadows = ShadowEndpoint(
             service,
