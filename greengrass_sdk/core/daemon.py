@@ -157,7 +157,7 @@ class Core:
         table = Table(self.group)
         driver = self._open_router(loop, table, boot)
         shadows = self._open_shadows(loop, table, driver)
-        self._open_secrets(table, driver)
+        self._open_secrets(table, driver, view)
         await self._open_streams(table, driver)
         pool = Pool(loop, driver, view, self.options.backoff)
         zygotes = Zygotes(pool.exited, pool.zygote_gone)
@@ -280,8 +280,10 @@ class Core:
         shadows.answer = driver.employ(number, SHADOW_SERVICE, shadows.take).answer
         return shadows
 
-    def _open_secrets(self, table: Table, driver: RouterDriver) -> None:
+    def _open_secrets(self, table: Table, driver: RouterDriver, view: View) -> None:
         service = SecretService(self._secret_store(), Access.of(self.group))
+        if view.recording:
+            service.revealed = view.hide_secret
         endpoint = SecretEndpoint(service, table.addresses.__getitem__)
         endpoint.answer = driver.employ(
             table.numbers[SECRETS_ARN], "GGSecretManager", endpoint.take

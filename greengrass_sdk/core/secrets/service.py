@@ -16,6 +16,8 @@ from greengrass_sdk.core.secrets import documents
 from greengrass_sdk.core.secrets.store import CURRENT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from greengrass_sdk.core.secrets.access import Access, Grant
     from greengrass_sdk.core.secrets.documents import Request
     from greengrass_sdk.core.secrets.store import Store, Version
@@ -33,10 +35,16 @@ class _RefusedError(Exception):
 
 @define(eq=False)
 class SecretService:
-    """Answers requests for secrets."""
+    """
+    Answers requests for secrets.
+
+    Args:
+        revealed: Is told of every value before its caller is, to keep it out of sight.
+    """
 
     store: Store
     access: Access
+    revealed: Callable[[bytes], None] = lambda _: None
     _told: dict[str, None] = field(factory=dict, init=False, repr=False)
 
     def answer(self, caller: str, payload: bytes) -> bytes:
@@ -62,6 +70,7 @@ class SecretService:
             who = self.access.name(caller)
             log.error("%s asks for secret %r: %s", who, request.secret, error)  # noqa: TRY400 - told, not a fault
             return documents.refused(500, "Internal error; see the log GGSecretManager.log")
+        self.revealed(value)
         shown = [stage for stage in version.stages if stage in grant.stages]
         return documents.told(grant.arn, grant.name, version, shown, value)
 

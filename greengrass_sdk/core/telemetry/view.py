@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ SCHEMA = 1
 EVENTS_PER_S = 1000
 HIDDEN = "[hidden]"
 """What stands on a tape where a secret was."""
+_HIDDEN_CHARS = 4
 _NOTHING: Event = {}
 
 
@@ -66,7 +68,7 @@ class View:
         self._tape = tape
         self._now_ms = now_ms
         self._clock = clock
-        self._hidden: list[str] = []
+        self._hidden: dict[str, None] = {}
         # What happened before `started`, which is to be first.
         self._held: list[Callable[[], None]] | None = []
         self._messages = _Bucket(clock, events_per_s)
@@ -83,9 +85,24 @@ class View:
         return self._tape is not None
 
     def hide(self, values: Iterable[str]) -> None:
-        """Keep secrets off the tape, as they are and as JSON writes them."""
-        for value in filter(None, values):
-            self._hidden += dict.fromkeys((value, json.dumps(value)[1:-1]))
+        """
+        Keep secrets off the tape, as they are and as JSON writes them.
+
+        Shorter ones than four characters stay: without them a tape would say nothing.
+        """
+        for value in values:
+            if len(value) >= _HIDDEN_CHARS:
+                self._hidden |= dict.fromkeys((value, json.dumps(value)[1:-1]))
+
+    def hide_secret(self, value: bytes) -> None:
+        """Keep the value of a secret off the tape; if it is JSON, also each text in it."""
+        forms = [base64.b64encode(value).decode()]
+        with suppress(UnicodeDecodeError, RecursionError):
+            text = value.decode()
+            forms.append(text)
+            with suppress(ValueError):
+                forms += _texts(json.loads(text))
+        self.hide(forms)
 
     def started(self, root: str, pid: int) -> None:
         """Say that the core is ready: the first event, then what happened before it."""
@@ -266,6 +283,15 @@ class _Bucket:
             return False
         self._left -= 1
         return True
+
+
+def _texts(value: Any) -> list[str]:
+    """Return every text in a JSON value."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [text for each in value for text in _texts(each)] if isinstance(value, list) else []
 
 
 def _payload_fields(payload: bytes) -> Event:

@@ -322,3 +322,30 @@ def test_secrets_are_never_on_a_tape_whatever_holds_them():
     assert HIDDEN in recording.tape[0]["message"]
     assert b"\xff " + HIDDEN.encode() == base64.b64decode(recording.tape[1]["payload"])
     assert 'it is to"ken' == events[1]["message"]  # the screen of the owner shows it
+
+
+@pytest.mark.parametrize(
+    ("secret", "told"),
+    [
+        (b"hunter2", "it is hunter2"),
+        (b'{"wifi": {"passwords": ["hunter2", 5]}}', "it is hunter2"),
+        (b"\xff\x00\x01", "it is /wAB"),
+    ],
+)
+def test_the_value_of_a_secret_is_hidden_and_so_are_its_parts(secret, told):
+    recording = Recording()
+    recording.view.hide_secret(secret)
+    recording.view.hide_secret(secret)
+    recording.view.log("f", "INFO", told)
+    recording.view.message("a", "t", "b", b"5 " + secret, "delivered")
+
+    assert f"it is {HIDDEN}" == recording.tape[0]["message"]
+    assert "hunter2" not in json.dumps(recording.tape)
+
+
+def test_what_is_too_short_to_be_a_secret_is_not_hidden():
+    recording = Recording()
+    recording.view.hide(["", "abc"])
+    recording.view.log("f", "INFO", "abcabc")
+
+    assert "abcabc" == recording.tape[0]["message"]
