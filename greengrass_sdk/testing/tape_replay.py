@@ -155,7 +155,9 @@ class Replay:
         length_s = self.tape.length_s
         last_s = self.tape.stimuli[-1].at_s if self.tape.stimuli else 0.0
         slack_s = max(_SLACK_S, _SLACK_SHARE * length_s)
-        return output.at_s > max(length_s - slack_s, last_s + _AT_ONCE_S)
+        return output.kind == "message" and output.at_s > max(
+            length_s - slack_s, last_s + _AT_ONCE_S
+        )
 
 
 def without_keys(value: Any, keys: Collection[str]) -> Any:

@@ -134,6 +134,46 @@ def test_no_secret_of_the_core_is_on_the_tape(recorded):
     assert {'{"token": "[hidden]"}'} == set(published)
 
 
+SECRET_CODE = """
+import json
+import greengrasssdk
+
+secrets = greengrasssdk.client("secretsmanager")
+client = greengrasssdk.client("iot-data")
+
+
+def handler(event, context):
+    value = secrets.get_secret_value(SecretId="wifi")["SecretString"]
+    print("it is", value)
+    client.publish(topic="leak", payload=json.loads(value)["password"])
+    return value
+"""
+
+
+def test_no_value_of_a_secret_is_on_the_tape_whatever_a_function_does_with_it(tmp_path):
+    pytest.importorskip("cryptography")
+    folder = write_project(
+        tmp_path / "project", {"app": SECRET_CODE}, {"app": {"secrets": ["wifi"]}}, secrets={}
+    )
+    group = folder / "group.toml"
+    group.write_text(group.read_text().replace("[secrets]", "[secrets.wifi]"))
+    value = b'{"password": "correct horse"}'
+    put = [*GREENGRASS, "secret", "put", "wifi", "--root", str(folder / ".greengrass")]
+    subprocess.run(put, input=value, check=True, capture_output=True)
+    tape = tmp_path / "tape.jsonl"
+    with RunningCore(folder, "--record", str(tape)) as core:
+        answer = core.command("invoke", "app").stdout
+        core.message("leak", target=None)
+    assert value.decode() == json.loads(answer)
+    text = tape.read_text()
+    assert "correct horse" not in text
+    assert {"it is [hidden]", "[hidden]", '"[hidden]"'} <= {
+        event.get("message") or event.get("payload") or event["request"]["result"]["payload"]
+        for event in map(json.loads, text.splitlines())
+        if "hidden" in json.dumps(event)
+    }
+
+
 def test_payloads_stand_on_the_tape_whole(project, tmp_path):
     tape = tmp_path / "tape.jsonl"
     payload = bytes(range(256)) * 400

@@ -66,7 +66,7 @@ def environment(runtime: Path, extra: Mapping[str, str] | None = None) -> dict[s
 def copy_example(name: str, folder: Path, *edits: tuple[str, str]) -> Path:
     """Copy an example and edit its group files; each edit must change something."""
     target = folder / name
-    shutil.copytree(EXAMPLES / name, target)
+    shutil.copytree(EXAMPLES / name, target, ignore=shutil.ignore_patterns(".greengrass"))
     for old, new in edits:
         files = list(target.glob("*.toml"))
         if not any(old in file.read_text() for file in files):

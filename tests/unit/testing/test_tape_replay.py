@@ -269,6 +269,13 @@ def test_what_a_stimulus_at_the_end_causes_in_addition_is_told(replay):
     assert "" != replay(builder).differences
 
 
+def test_a_failure_is_told_however_late_it_comes(replay, write):
+    write("import time\ndef handler(event, context): time.sleep(60)\n", "code/light.py")
+    result = replay(TapeBuilder().invoked(9, "light", result="1"))
+
+    assert "results of light:\n  - 1\nfailures of light:\n  + timeout" == result.differences
+
+
 def test_a_core_that_has_a_group_keeps_it(core, house, write):
     core.add_function("light", lambda event, context: None)
     core.add_function("clock", lambda event, context: None)
