@@ -198,11 +198,10 @@ class MemoryFiles:
     """Files in memory: a file that is closed can be opened again."""
 
     _files: dict[str, _MemoryFile] = field(factory=dict, init=False)
-    _small: dict[str, bytes] = field(factory=dict, init=False)
 
     def names(self) -> list[str]:
         """Return the names of all files, sorted."""
-        return sorted({*self._files, *self._small})
+        return sorted(self._files)
 
     def open(self, name: str) -> File:
         """Open a file, making it if need be."""
@@ -211,15 +210,14 @@ class MemoryFiles:
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
         self._files.pop(name, None)
-        self._small.pop(name, None)
 
     def load(self, name: str) -> bytes:
         """Return the content of a small file, nothing if there is none."""
-        return self._small.get(name, b"")
+        return bytes(self._files[name].data) if name in self._files else b""
 
     def save(self, name: str, data: bytes) -> None:
         """Keep a small file."""
-        self._small[name] = data
+        self._files[name] = _MemoryFile(bytearray(data))
 
     def sync(self) -> None:
         """Return at once."""

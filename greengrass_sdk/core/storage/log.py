@@ -293,7 +293,7 @@ class SegmentLog:
             segment = self._segments[position]
             if segment.next > start:
                 self._wake(segment)
-                yield from segment.read(start, chunk_bytes)
+                yield from segment.read(max(start, segment.first), chunk_bytes)
             after = self._after(position)
             if segment.next < after and after > start:
                 yield Gap(max(segment.next, start), after)

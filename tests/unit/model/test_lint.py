@@ -38,7 +38,6 @@ class TestUnservedParts:
         [
             ('[cloud]\nurl = "mqtt://x"', "cloud", "stay on this core"),
             ("[devices.a]\n[devices.b]", "devices", "their rows are kept"),
-            ("[streams]", "streams", "no port is opened"),
         ],
     )
     def test_each_gives_one_warning_that_says_what_stays_local(self, text, key, stays):

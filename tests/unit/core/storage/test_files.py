@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from greengrass_sdk.core.storage.files import FolderFiles, MemoryFiles
+
+
+@pytest.fixture(params=["folder", "memory"])
+def files(request, tmp_path):
+    return (
+        FolderFiles(tmp_path / "made" / "when needed")
+        if request.param == "folder"
+        else (MemoryFiles())
+    )
+
+
+def test_a_place_without_files_has_no_names(files):
+    assert [] == files.names()
+
+
+def test_what_is_written_is_read_also_by_who_opens_it_later(files):
+    file = files.open("a")
+    file.write(0, b"hello")
+    file.write(5, memoryview(b" world"))
+    file.sync()
+    assert (11, b"world") == (file.size, file.read(6, 100))
+    again = files.open("a")
+    assert (11, b"hello world") == (again.size, again.read(0, 11))
+    assert ["a"] == files.names()
+
+
+def test_a_file_that_is_cut_is_shorter(files):
+    file = files.open("a")
+    file.write(0, b"hello")
+    file.truncate(2)
+    assert (2, b"he") == (file.size, file.read(0, 10))
+
+
+def test_what_is_allocated_reads_as_nothing_or_zeros(files):
+    file = files.open("a")
+    file.write(0, b"x")
+    file.allocate(100)
+    assert b"x" == file.read(0, 200).rstrip(b"\0")
+
+
+def test_a_file_that_is_removed_is_gone_and_may_be_removed_again(files):
+    files.open("a").write(0, b"x")
+    files.remove("a")
+    files.remove("a")
+    assert [] == files.names()
+
+
+def test_a_small_file_is_replaced_as_a_whole(files):
+    assert b"" == files.load("small")
+    files.save("small", b"longer")
+    files.save("small", b"new")
+    assert b"new" == files.load("small")
+    assert ["small"] == files.names()
+    files.sync()
+
+
+def test_space_is_allocated_on_the_disk(tmp_path):
+    file = FolderFiles(tmp_path).open("a")
+    file.allocate(1 << 20)
+    assert (tmp_path / "a").stat().st_blocks * 512 >= 1 << 20
+    assert 1 << 20 == file.size
+
+
+def test_files_are_for_their_owner(tmp_path):
+    files = FolderFiles(tmp_path)
+    files.open("a")
+    files.save("b", b"x")
+    for name in ("a", "b"):
+        assert 0o600 == stat.S_IMODE((tmp_path / name).stat().st_mode)
+
+
+def test_a_small_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    files = FolderFiles(tmp_path)
+    files.save("small", b"old")
+    (tmp_path / "small.new").mkdir()
+    with pytest.raises(OSError, match=r"small\.new"):
+        files.save("small", b"new")
+    assert b"old" == files.load("small")
+
+
+def test_a_file_is_closed_when_nobody_holds_it(tmp_path):
+    def descriptors():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    file = FolderFiles(tmp_path).open("a")
+    assert before + 1 == descriptors()
+    del file
+    assert before == descriptors()
