@@ -252,8 +252,8 @@ def _import(
         _check_name(each.version.secret)
         check_value(each.value, binary=each.version.binary)
     with closing(_vault(layout, config)) as vault:
-        # The current one last: what it takes a label from has got its own by then.
-        for each in sorted(fetched, key=lambda each: CURRENT in each.version.stages):
+        # The current one first: it gives the label AWSPREVIOUS, which another may have in AWS.
+        for each in sorted(fetched, key=lambda each: CURRENT not in each.version.stages):
             vault.put(each.version, each.value)
     _tell_put(output, [each.version for each in fetched])
     name = fetched[0].version.secret

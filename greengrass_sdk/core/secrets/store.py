@@ -61,16 +61,15 @@ def staged(versions: Iterable[Version], new: Version) -> list[Version]:
     A label that `new` has leaves the version that had it. Which had AWSCURRENT has AWSPREVIOUS
     then. Versions without a label are gone, as nobody could ask for them.
     """
+    others = [version for version in versions if version.id != new.id]
     taken = set(new.stages)
+    was_current = next((each for each in others if CURRENT in each.stages), None)
+    moves = CURRENT in taken and was_current is not None and PREVIOUS not in taken
     kept = []
-    for version in versions:
-        if version.id == new.id:
-            continue
-        stages = [stage for stage in version.stages if stage not in taken]
-        was_current = CURRENT in version.stages and CURRENT in taken
-        if PREVIOUS in stages and CURRENT in taken:
-            stages.remove(PREVIOUS)
-        if was_current and PREVIOUS not in taken:
+    for version in others:
+        gone = taken | {PREVIOUS} if moves else taken
+        stages = [stage for stage in version.stages if stage not in gone]
+        if moves and version is was_current:
             stages.append(PREVIOUS)
         if stages:
             kept.append(evolve(version, stages=tuple(stages)))

@@ -42,6 +42,11 @@ def test_a_version_that_has_another_label_stays_when_it_is_not_current_any_more(
     assert {"1": ("blue", PREVIOUS), "2": (CURRENT,)} == labels(versions)
 
 
+def test_what_is_previous_stays_so_while_nothing_was_current():
+    versions = staged([version("1", PREVIOUS)], version("2", CURRENT))
+    assert {"1": (PREVIOUS,), "2": (CURRENT,)} == labels(versions)
+
+
 def test_previous_may_be_given_by_hand():
     versions = staged([version("1", CURRENT)], version("2", CURRENT, PREVIOUS))
     assert {"2": (CURRENT, PREVIOUS)} == labels(versions)
