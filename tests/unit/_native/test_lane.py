@@ -235,7 +235,8 @@ def test_messages_are_read_from_frames(monkeypatch, impl):
 
 
 @fast
-def test_what_is_no_list_of_frames_is_refused():
+def test_what_is_no_list_of_frames_is_refused(monkeypatch):
+    monkeypatch.setattr(_native, "impl", "c")
     read = _native.message_reader(Message)
     broken = Frame(Kind.MESSAGE)
     broken.topic = "text"  # type: ignore[assignment]
