@@ -30,6 +30,7 @@ from greengrass_sdk.testing.function import FakeFunction
 from greengrass_sdk.testing.functions import Crew
 from greengrass_sdk.testing.greengrass import Greengrass, name_of
 from greengrass_sdk.testing.records import Delivery, Message
+from greengrass_sdk.testing.shadows import FakeShadows
 from greengrass_sdk.testing.world import Substitutes
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class FakeCore(Greengrass):
         self._engine: Engine | None = None
         self._crew: Crew | None = None
         self._table: Table | None = None
+        self._shadows: FakeShadows | None = None
         self._layout = Layout(_NO_ROOT)
         self._folder: TemporaryDirectory[str] | None = None
         self._closed = False
@@ -306,6 +308,11 @@ class FakeCore(Greengrass):
         assert self._table is not None  # noqa: S101 - every caller has started it
         return self._table
 
+    @property
+    def _running_shadows(self) -> FakeShadows:
+        assert self._shadows is not None  # noqa: S101 - made with the engine
+        return self._shadows
+
     def _started(self) -> Crew:
         self._compile()
         assert self._crew is not None  # noqa: S101 - made with the engine
@@ -336,14 +343,17 @@ class FakeCore(Greengrass):
                 busy_s=self._busy_s,
             )
             engine.on_publish(self._publish)
-            self._crew = Crew(engine, lambda: self._layout, self._failures.append)
             self._table = Table(group)
             engine.serve(self._table.numbers[CLOUD], lambda _: None)  # `_publish` has the message
+            engine.install(self._table)
+            self._shadows = FakeShadows(engine, group, lambda: self._running_table)
+            self._crew = Crew(engine, lambda: self._layout, self._failures.append)
         else:
             self._table = self._running_table.successor(group)
+            engine.install(self._table)
+            self._running_shadows.know(group)
         for member in zips:
             packages.install(group.functions[member.name], self._unpacked())
-        engine.install(self._table)
         self._started().add(group, fresh, self._table.numbers)
 
     def _unpacked(self) -> Layout:

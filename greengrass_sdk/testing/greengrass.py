@@ -12,11 +12,13 @@ import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from greengrass_sdk.client.shadows import Shadow
 from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model.topic import check_filter, matches
 from greengrass_sdk.testing import explain
 from greengrass_sdk.testing.failures import UnreadErrors
 from greengrass_sdk.testing.records import Messages
+from greengrass_sdk.testing.shadows import ThingShadow
 
 if TYPE_CHECKING:
     import os
@@ -296,6 +298,15 @@ class Greengrass(ABC):
 
         What they cause has happened at the end of the block.
         """
+
+    def shadow(self, thing: str, name: str | None = None) -> ThingShadow:
+        """
+        Return a shadow of a thing, to look at and to change; nothing is asked yet.
+
+        Args:
+            name: Of a named shadow; None is the classic one.
+        """
+        return ThingShadow(Shadow(self.invoke, thing, name))
 
     # Asking.
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from greengrass_sdk._native._py.router.events import Send
-    from greengrass_sdk.core.shadow.committer import Committer
     from greengrass_sdk.core.shadow.service import Outcome, ShadowService
+    from greengrass_sdk.core.shadow.store import Commits
 
 __all__ = ["ShadowEndpoint"]
 
@@ -70,7 +70,7 @@ class ShadowEndpoint:
     """
 
     service: ShadowService
-    committer: Committer
+    committer: Commits
     publish: Callable[[str, bytes], None]
     flush: Callable[[], None]
     topic_payload_bytes: int

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from greengrass_sdk.core.shadow.requests import ShadowId
 
-__all__ = ["MemoryStore", "Record", "Store"]
+__all__ = ["Commits", "MemoryStore", "Record", "Store"]
 
 
 @frozen
@@ -45,6 +45,15 @@ class Store(Protocol):
 
     def commit(self, changes: Mapping[ShadowId, Record]) -> None:
         """Keep all of `changes` or none; they are durable when this returns."""
+
+
+class Commits(Protocol):
+    """Commits to a store, at once or later."""
+
+    def commit(
+        self, changes: Mapping[ShadowId, Record], done: Callable[[OSError | None], None]
+    ) -> None:
+        """Commit `changes`, then call `done`: with None, or with what failed."""
 
 
 @frozen
