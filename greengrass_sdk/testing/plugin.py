@@ -48,6 +48,7 @@ def greengrass(request: pytest.FixtureRequest, greengrass_world: str) -> Iterato
     try:
         yield core
     finally:
+        del request.node.stash[_KEY]  # pytest keeps all tests until the end
         core.shut_down()
 
 
