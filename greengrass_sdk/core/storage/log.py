@@ -196,7 +196,7 @@ class SegmentLog:
         before = segment.used
         try:
             file = segment.commit(self.segment_bytes)
-        except OSError:
+        except BaseException:
             self._next = segment.next
             self._size -= before - segment.used
             raise

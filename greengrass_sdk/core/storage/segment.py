@@ -188,7 +188,7 @@ class Segment:
                 wanted = min(max(2 * self._file.size, _ALLOCATED_BYTES), limit)
                 self._file.allocate(max(wanted, self.used))
             self._file.write(at, data)
-        except OSError:
+        except BaseException:
             self._revert(at)
             raise
         return self._file

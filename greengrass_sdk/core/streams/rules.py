@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_definition", "check_status_streams", "check_update", "segment_bytes"]
 
-_LEAST_SEGMENT = 1024
 _SEGMENTS = 4  # of a stream whose segment size exceeds its size
 
 
@@ -116,7 +115,7 @@ def segment_bytes(definition: MessageStreamDefinition) -> int:
     at once when it is full; it has segments of a quarter of its size.
     """
     max_size, wanted = definition.max_size or 0, definition.stream_segment_size or 0
-    return wanted if wanted < max_size else max(_LEAST_SEGMENT, max_size // _SEGMENTS)
+    return wanted if wanted < max_size else max_size // _SEGMENTS
 
 
 def is_in_memory(definition: MessageStreamDefinition) -> bool:

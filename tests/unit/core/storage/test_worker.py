@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import errno
+from queue import Queue
+from threading import Event, current_thread
+
+import pytest
+
+from greengrass_sdk.core.storage.worker import StorageWorker
+
+
+class Loop:
+    """Keeps what is scheduled."""
+
+    def __init__(self):
+        self.scheduled = Queue()
+        self.closed = False
+
+    def schedule(self, function, *arguments):
+        if self.closed:
+            raise RuntimeError("the loop is closed")
+        self.scheduled.put((function, arguments))
+
+    def run(self):
+        function, arguments = self.scheduled.get(timeout=10)
+        function(*arguments)
+
+
+class Unsynced:
+    """Something to sync: `before` is waited for, `failure` is what becomes of it."""
+
+    def __init__(self, name, syncs, before=None, failure=None):
+        self.name, self.syncs, self.before, self.failure = name, syncs, before, failure
+        self.began = Event()
+
+    def sync(self, seen):
+        self.began.set()
+        if self.before is not None:
+            assert self.before.wait(10)
+        self.syncs.append((self.name, dict(seen)))
+        seen[id(self)] = None
+        if isinstance(self.failure, Exception) and not isinstance(self.failure, OSError):
+            raise self.failure
+        return self.failure
+
+
+@pytest.fixture
+def loop():
+    return Loop()
+
+
+@pytest.fixture
+def worker(loop):
+    worker = StorageWorker(loop.schedule)
+    yield worker
+    worker.close()
+
+
+def test_work_is_done_in_its_order_in_another_thread_and_told_in_the_loop(worker, loop):
+    told, threads = [], set()
+
+    def work(number):
+        threads.add(current_thread())
+        return number
+
+    for number in range(3):
+        worker.submit(lambda number=number: work(number), told.append)
+    for _ in range(3):
+        loop.run()
+    assert [0, 1, 2] == told
+    assert current_thread() not in threads
+
+
+def test_what_work_raises_is_its_result(worker, loop):
+    told = []
+    worker.submit(lambda: 1 // 0, told.append)
+    loop.run()
+    assert isinstance(told[0], ZeroDivisionError)
+
+
+def test_what_waits_for_a_sync_shares_the_next_one(worker, loop):
+    """A sync starts when the last one ends, and is for all that came meanwhile."""
+    syncs, told, going_on = [], [], Event()
+    first = Unsynced("first", syncs, before=going_on)
+    worker.sync([first], told.append)
+    assert first.began.wait(10)
+    worker.sync([Unsynced("second", syncs)], told.append)
+    worker.sync([Unsynced("third", syncs)], told.append)
+    worker.submit(lambda: "work goes on", told.append)
+    loop.run()
+    assert ["work goes on"] == told
+    going_on.set()
+    for _ in range(3):
+        loop.run()
+    assert ["work goes on", None, None, None] == told
+    assert [("first", 0), ("second", 0), ("third", 1)] == [(n, len(seen)) for n, seen in syncs]
+
+
+def test_a_sync_that_fails_is_told_to_who_asked(worker, loop):
+    told, broken = [], OSError(errno.EIO, "broken")
+    worker.sync([Unsynced("bad", [], failure=broken), Unsynced("good", [])], told.append)
+    loop.run()
+    assert [broken] == told
+
+
+def test_a_bug_in_a_sync_is_told_and_ends_nothing(worker, loop, caplog):
+    told = []
+    worker.sync([Unsynced("bad", [], failure=ValueError("a bug"))], told.append)
+    worker.sync([Unsynced("good", [])], told.append)
+    loop.run()
+    loop.run()
+    assert ("a bug", None) == (str(told[0]), told[1])
+    assert "a bug of ours" in caplog.text
+
+
+def test_close_finishes_what_was_begun_and_may_be_called_again(loop):
+    worker, told, syncs = StorageWorker(loop.schedule), [], []
+    worker.submit(lambda: worker.sync([Unsynced("last", syncs)], told.append), told.append)
+    worker.close()
+    worker.close()
+    assert ["last"] == [name for name, _ in syncs]
+
+
+def test_a_loop_that_is_closed_hears_nothing(loop):
+    loop.closed = True
+    worker, done = StorageWorker(loop.schedule), Event()
+    worker.submit(done.set, lambda _: None)
+    worker.close()
+    assert done.is_set()
