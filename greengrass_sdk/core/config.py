@@ -207,7 +207,7 @@ def _check_crypto(crypto: Mapping[str, Any], problems: Problems, warnings: Probl
             ("crypto", "principals", "IoTCertificate"),
             "'certificatePath' is missing; it is a file:/// URI",
         )
-    in_hardware = False
+    in_hardware: list[str] = []
     for name in _PRINCIPALS:
         if name not in principals:
             continue
@@ -218,9 +218,9 @@ def _check_crypto(crypto: Mapping[str, Any], problems: Problems, warnings: Probl
                 "'privateKeyPath' is missing; it is a file:/// or pkcs11: URI",
             )
         elif file_of(uri) is None:
-            in_hardware = True
-    if in_hardware:
-        warnings.add(("crypto", "PKCS11"), "keys in hardware modules are not supported yet")
+            in_hardware.append(name)
+    if set(in_hardware) - {"SecretsManager"}:
+        warnings.add(("crypto", "PKCS11"), "keys in hardware modules serve for secrets only, yet")
     missing = [key for key in _PKCS11_KEYS if key not in crypto.get("PKCS11", {})]
     if missing and (in_hardware or "PKCS11" in crypto):
         problems.add(("crypto", "PKCS11"), f"{', '.join(missing)} must be there for pkcs11: keys")

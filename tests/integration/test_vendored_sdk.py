@@ -26,6 +26,7 @@ from greengrass_sdk.errors import FunctionHandledError
 
 pytestmark = [pytest.mark.needs_core, pytest.mark.needs_network, pytest.mark.timeout(180)]
 
+WIFI = "arn:aws:secretsmanager:us-east-1:123456789012:secret:greengrass-wifi-abcdef"
 HANDLER = """
     import base64
     import json
@@ -80,6 +81,15 @@ HANDLER = """
         except Exception as error:
             return [type(error).__name__, str(error)]
         return [type(answer["payload"]).__name__, json.loads(answer["payload"])]
+
+
+    def secret(context, **arguments):
+        try:
+            answer = greengrasssdk.client("secretsmanager").get_secret_value(**arguments)
+        except Exception as error:
+            return [type(error).__name__, str(error)]
+        created = answer.pop("CreatedDate")
+        return [type(created).__name__, created.tzinfo, answer]
 """
 CALLEE = """
     import time
@@ -120,6 +130,7 @@ def core(request, zip_file, tmp_path_factory):
         "handler": "main.function_handler",
         "sdk": request.param,
         "timeout_s": 20,
+        "secrets": ["wifi", "certificate"],
     }
     project = write_project(
         tmp_path_factory.mktemp(request.param),
@@ -138,8 +149,13 @@ def core(request, zip_file, tmp_path_factory):
             ("callee", "callee/#", "tester"),
             ("GGShadowService", "$aws/things/+/shadow/update/delta", "tester"),
         ],
+        **{"secrets.wifi": {"arn": WIFI}, "secrets.certificate": {}, "secrets.hidden": {}},
     )
     with RunningCore(project) as running:
+        running.command("secret", "put", "wifi", payload=b"hunter1")
+        running.command("secret", "put", "wifi", payload=b"hunter2")
+        running.command("secret", "put", "certificate", "--binary", payload=b"\0\xff")
+        running.command("secret", "put", "hidden", payload=b"x")
         yield running
 
 
@@ -292,6 +308,48 @@ def test_it_keeps_shadows(call, client):
 def test_it_raises_what_the_shadow_service_refuses(call, operation, arguments, code, message):
     text = f'Request for shadow state returned error code {code} with message "{message}"'
     assert ["ShadowError", text] == call("shadow", operation=operation, **arguments)
+
+
+@pytest.mark.parametrize("identifier", ["wifi", "greengrass-wifi", WIFI])
+@pytest.mark.parametrize("stage", [{}, {"VersionStage": "AWSCURRENT"}, {"VersionId": None}])
+def test_it_reads_secrets(call, identifier, stage):
+    kind, zone, answer = call("secret", SecretId=identifier, **stage)
+    assert ("datetime", None) == (kind, zone)
+    assert ("hunter2", WIFI, "greengrass-wifi", ["AWSCURRENT"]) == (
+        answer["SecretString"],
+        answer["ARN"],
+        answer["Name"],
+        answer["VersionStages"],
+    )
+    assert {"ARN", "Name", "VersionId", "VersionStages", "SecretString"} == set(answer)
+
+
+def test_it_reads_bytes_as_text_in_base64(call):
+    _, _, answer = call("secret", SecretId="certificate")
+    assert ("AP8=", False) == (answer["SecretBinary"], "SecretString" in answer)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"SecretId": "hidden"},
+        {"SecretId": "none"},
+        {"SecretId": "wifi", "VersionStage": "AWSPREVIOUS"},
+    ],
+)
+def test_a_secret_that_is_not_for_it_is_not_found(call, arguments):
+    text = "Request for secret value returned error code 404 with message Resource not found"
+    assert ["SecretsManagerError", text] == call("secret", **arguments)
+
+
+def test_it_refuses_a_version_of_a_secret_by_its_id(call):
+    assert ["SecretsManagerError", "Query by VersionId is not yet supported"] == call(
+        "secret", SecretId="wifi", VersionId="1"
+    )
+    assert [
+        "ValueError",
+        'Parameter "SecretId" is a required parameter but was not provided.',
+    ] == call("secret")
 
 
 # --- other packages -------------------------------------------------------------------------------

@@ -177,7 +177,18 @@ class TestFilesOfTheField:
             config.crypto.pkcs11.openssl_engine,
         )
         [warning] = config.warnings
-        assert "crypto.PKCS11: keys in hardware modules are not supported yet" in warning
+        assert "crypto.PKCS11: keys in hardware modules serve for secrets only, yet" in warning
+
+    def test_a_key_for_secrets_may_be_in_hardware(self, root):
+        pkcs11 = {"P11Provider": "/lib/p.so", "slotLabel": "gg", "slotUserPin": "pinpin"}
+        data = changed(FULL, "crypto.PKCS11", pkcs11)
+        key = "crypto.principals.SecretsManager.privateKeyPath"
+        config = load(root, changed(data, key, "pkcs11:object=iotkey;type=private"))
+        assert ((), "pkcs11:object=iotkey;type=private") == (
+            config.warnings,
+            config.crypto.secrets_manager.private_key_uri,
+        )
+        assert "pinpin" not in repr(config)
 
     def test_a_server_key_of_ones_own_is_read(self, root):
         server = {"privateKeyPath": "file:///server.key"}
