@@ -176,9 +176,14 @@ def handler_name(handler: Callable[[Any, Any], Any]) -> str:
 
 
 def file_of(path: str | os.PathLike[str], beside: str | None) -> Path:
-    """Return a group file: absolute, or relative to the working directory or the test's file."""
+    """
+    Return a file or folder that a test names: absolute, or relative to the test's file.
+
+    What is not there is looked for in the working directory: a test means the same wherever it is
+    run from.
+    """
     file = Path(path)
-    if file.is_absolute() or file.exists() or beside is None:
+    if file.is_absolute() or beside is None:
         return file
     near = Path(beside).parent / file
     return near if near.exists() else file
@@ -189,18 +194,15 @@ def code_of(handler: str, code: str | Path | None, beside: str | None) -> Path:
     Return the code folder of a function that is imported.
 
     Args:
-        code: As the test gave it; relative to the working directory, or to the test's file.
+        code: As the test gave it; see `file_of`.
         beside: The file of the test.
     """
+    if code is not None:
+        return file_of(code, beside).absolute()
+    module = handler.rpartition(".")[0]
+    found = find_code(module)
+    top = module.replace("/", ".").partition(".")[0]
     here = None if beside is None else Path(beside).parent
-    if code is None:
-        module = handler.rpartition(".")[0]
-        found = find_code(module)
-        top = module.replace("/", ".").partition(".")[0]
-        if found is None and here is not None and (here / f"{top}.py").is_file():
-            found = here
-        return found or Path.cwd()
-    folder = Path(code)
-    if folder.is_absolute() or here is None or folder.exists():
-        return folder.absolute()
-    return (here / folder).absolute() if (here / folder).exists() else folder.absolute()
+    if found is None and here is not None and (here / f"{top}.py").is_file():
+        found = here
+    return found or Path.cwd()

@@ -156,8 +156,8 @@ class Greengrass(ABC):
         Args:
             handler: A callable, taken as it is; or `module.function`, imported afresh for each
                 worker, as a core does.
-            code: The folder of `module.function`: absolute, or relative to the working directory or
-                to the test's file. By default, where the module is found.
+            code: The folder of `module.function`: absolute, or relative to the test's file or else
+                to the working directory. By default, where the module is found.
 
             options: Keys of `[functions.NAME]` in a group file; see `FunctionOptions`.
 
@@ -189,8 +189,8 @@ class Greengrass(ABC):
         Add everything that a group file declares.
 
         Args:
-            path: The file or its folder: absolute, or relative to the working directory or to the
-                test's file.
+            path: The file or its folder: absolute, or relative to the test's file or else to the
+                working directory.
 
         Raises:
             ConfigError: The file is wrong; `problems` lists everything.
@@ -277,7 +277,7 @@ class Greengrass(ABC):
         tape did. Errors of functions that stand on the tape, too, need not be looked at.
 
         Args:
-            tape: Absolute, or relative to the working directory or to the test's file.
+            tape: Absolute, or relative to the test's file or else to the working directory.
             ignore: Keys of JSON payloads whose values differ each time, such as times.
 
         Returns:
@@ -387,6 +387,7 @@ class Greengrass(ABC):
         Raises:
             UnreadErrors: There are some; it has their tracebacks.
         """
+        __tracebackhide__ = True
         unread = self.unread_errors
         self._read = len(self._failures)
         if unread:

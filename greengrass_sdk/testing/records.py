@@ -176,6 +176,7 @@ class Messages(Sequence[Message]):
         Raises:
             AssertionError: There is none, or there are several; says what happened instead.
         """
+        __tracebackhide__ = True
         if len(self._found) != 1:
             raise AssertionError(
                 f"one message was expected, there are {len(self)}: {self._explain()}"

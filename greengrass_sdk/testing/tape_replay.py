@@ -15,10 +15,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greengrass_sdk.errors import FunctionError, InvalidInputError
+from greengrass_sdk.testing.declarations import file_of
 from greengrass_sdk.testing.tape import Output, Stimulus, Tape, TapeError, failure_text, read_tape
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Replay:
         Raises:
             AssertionError: It does; the text says where.
         """
+        __tracebackhide__ = True
         differences = self.differences
         if differences:
             raise AssertionError(
@@ -181,11 +182,7 @@ def replay(
     Args:
         beside: The file of the test, where the tape is looked for, too.
     """
-    file = Path(path)
-    if beside is not None and not file.exists():
-        near = Path(beside).parent / file
-        file = near if near.exists() else file
-    tape = read_tape(file)
+    tape = read_tape(file_of(path, beside))
     if not core.function_names:
         _load(core, tape)
     missing = sorted(tape.functions.keys() - set(core.function_names))

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import textwrap
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,8 @@ class Reader:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="docs-"))
-        shutil.copytree(ROOT / "examples", self.folder / "examples")
+        left_out = shutil.ignore_patterns(".greengrass", "__pycache__")
+        shutil.copytree(ROOT / "examples", self.folder / "examples", ignore=left_out)
         runtime = self.folder / ".run"
         runtime.mkdir(mode=0o700)
         self.environment = {
@@ -61,6 +63,12 @@ class Reader:
             "COLUMNS": "120",
         }
         self.environment.pop("GREENGRASS_ROOT", None)
+        # A reader's tests see nothing of this run, and find the plugin by its installation.
+        self.environment["PYTEST_ADDOPTS"] = (
+            "-p no:cacheprovider -p no:randomly -p no:xdist --ignore=examples"
+        )
+        if not entry_points(group="pytest11", name="greengrass_sdk"):
+            self.environment["PYTEST_PLUGINS"] = "greengrass_sdk.testing.plugin"
         self.background: subprocess.Popen[str] | None = None
         self._drain: Thread | None = None
         self.status = 0

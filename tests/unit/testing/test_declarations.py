@@ -10,7 +10,7 @@ import pytest
 
 from greengrass_sdk import ConfigError, InvalidInputError
 from greengrass_sdk.model.function import Function
-from greengrass_sdk.testing.declarations import Declarations, code_of, handler_name
+from greengrass_sdk.testing.declarations import Declarations, code_of, file_of, handler_name
 
 GROUP = """
 schema = 1
@@ -108,3 +108,18 @@ def test_the_code_folder_is_given_found_or_beside_the_test(tmp_path, monkeypatch
     assert tmp_path / "tests" == code_of("app.f", Path("../tests"), test).resolve()
     assert Path("/nowhere") == code_of("app.f", Path("nowhere"), test)
     assert Path("/") == code_of("app_that_is_not.f", None, None)
+
+
+def test_what_lies_beside_the_test_comes_before_what_lies_in_the_working_directory(
+    tmp_path, monkeypatch
+):
+    for folder in (tmp_path, tmp_path / "tests"):
+        (folder / "code").mkdir(parents=True)
+        (folder / "group.toml").touch()
+    test = str(tmp_path / "tests" / "test_x.py")
+    monkeypatch.chdir(tmp_path)
+    assert tmp_path / "tests" / "group.toml" == file_of("group.toml", test)
+    assert tmp_path / "tests" / "code" == code_of("app.f", "code", test)
+    (tmp_path / "tests" / "group.toml").unlink()
+    assert Path("group.toml") == file_of("group.toml", test)
+    assert Path("group.toml") == file_of("group.toml", None)
