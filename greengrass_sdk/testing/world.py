@@ -79,7 +79,26 @@ def _set_signal(number: int, handler: Any) -> Any:
     return signal.SIG_DFL
 
 
+def _kill(pid: int, number: int) -> None:
+    """Send a signal; one to the function's own process ends its worker only."""
+    if current_task() is None or pid != os.getpid() or number in _HARMLESS:
+        _real_kill(pid, number)
+        return
+    # The runtime stops, as if it was asked to; nothing catches the others.
+    raise ProcessExit(0 if number == signal.SIGTERM else int(number))
+
+
+def _raise_signal(number: int, /) -> None:
+    _kill(os.getpid(), number)
+
+
+def _abort() -> None:
+    _kill(os.getpid(), signal.SIGABRT)
+
+
+_HARMLESS = (0, signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH)
 _real_exit = os._exit
+_real_kill = os.kill
 _real_signal = signal.signal
 
 _PATCHES: list[tuple[Any, str, Any]] = [
@@ -91,6 +110,9 @@ _PATCHES: list[tuple[Any, str, Any]] = [
     (threading, "_time", clock.TIME["monotonic"]),
     (queue, "time", clock.TIME["monotonic"]),
     (os, "_exit", _exit),
+    (os, "abort", _abort),
+    (os, "kill", _kill),
+    (signal, "raise_signal", _raise_signal),
     (signal, "signal", _set_signal),
 ]
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -178,7 +180,40 @@ def test_x(greengrass, n):
     run(body, "-n", "2").assert_outcomes(passed=8)
 
 
-def test_it_works_with_unittest_alone(run):
+def test_unittest_needs_no_pytest(tmp_path):
+    (tmp_path / "test_alone.py").write_text(
+        HEAD
+        + """
+import sys
+import unittest
+from greengrass_sdk.testing import FakeCore
+class EchoTest(unittest.TestCase):
+    def setUp(self):
+        self.core = FakeCore()
+        self.addCleanup(self.core.close)
+        prepare(self.core)
+    def test_x(self):
+        self.core.deliver("in", {"text": "hi"})
+        self.assertEqual([b"hi"], self.core.published("out").payloads)
+        self.assertNotIn("pytest", sys.modules)
+    def test_unread(self):
+        self.core.deliver("in", {})
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "unittest", "-v"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "test_x (test_alone.EchoTest.test_x) ... ok" in done.stderr
+    assert "test_unread (test_alone.EchoTest.test_unread) ... FAIL" in done.stderr
+    assert "KeyError: 'text'" in done.stderr
+    assert "Ran 2 tests" in done.stderr
+
+
+def test_it_works_with_unittest_under_pytest(run):
     result = run("""
 import unittest
 from greengrass_sdk.testing import FakeCore

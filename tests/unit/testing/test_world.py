@@ -107,6 +107,31 @@ def test_a_hard_exit_ends_the_worker_and_not_the_test(core):
         run(core, lambda: os._exit(4))
 
 
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), r"signal 9 \(SIGKILL\)"),
+        (lambda: signal.raise_signal(signal.SIGSEGV), r"signal 11 \(SIGSEGV\)"),
+        (lambda: os.abort(), r"signal 6 \(SIGABRT\)"),  # noqa: PLW0108 - looked up when it runs
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), "exited with code 0"),
+    ],
+    ids=["kill", "raise_signal", "abort", "terminate"],
+)
+def test_a_signal_to_itself_ends_the_worker_and_not_the_test(core, end, text):
+    with pytest.raises(FunctionUnhandledError, match=text):
+        run(core, end)
+
+
+def test_signals_that_end_nothing_are_sent(core):
+    def send():
+        os.kill(os.getpid(), 0)
+        os.kill(os.getpid(), signal.SIGCONT)
+        with pytest.raises(ProcessLookupError):
+            os.kill(2**22 + 1, signal.SIGTERM)  # no such process: others are not the function's
+
+    run(core, send)
+
+
 def test_a_function_may_set_handlers_of_signals(core):
     before = signal.getsignal(signal.SIGTERM)
     assert run(core, lambda: signal.signal(signal.SIGTERM, print) is signal.SIG_DFL)
