@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The examples do what their READMEs say.
+The examples do what their READMEs say, and their own tests pass on both worlds.
 
 hello_world, counter, topic_echo and binary are what tests/conformance runs; here stands the rest.
 """
@@ -8,6 +8,9 @@ hello_world, counter, topic_echo and binary are what tests/conformance runs; her
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 from running_core import EXAMPLES, RunningCore, copy_example
@@ -71,6 +74,23 @@ def test_a_light_follows_its_shadow_and_cars_are_counted(tmp_path):
     assert 3 == stats["TotalGreenlights"]
     assert stats["MinCarsPassing"] <= stats["TotalTraffic"] / 3 <= stats["MaxCarsPassing"]
     assert {"property": "R"} == shadow["state"]["desired"]
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("world", ["fake", pytest.param("core", marks=pytest.mark.slow)])
+def test_the_examples_own_tests_pass(world):
+    tests = sorted(EXAMPLES.glob("*/test_*.py"))
+    assert {path.parent for path in tests} == {path for path in EXAMPLES.iterdir() if path.is_dir()}
+    options = ["-p", "no:cacheprovider", f"--greengrass={world}"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pytest", "-q", *options, *tests],
+        cwd=EXAMPLES.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert re.fullmatch(r"\d+ passed in .*", done.stdout.splitlines()[-1]), done.stdout
 
 
 @pytest.mark.parametrize(
