@@ -2,8 +2,7 @@
 """
 The shadow service, by what it says.
 
-Every rule is checked twice: on a running core, asked by an SDK and by messages, and on the service
-alone, which is what the doubles run.
+Every rule is checked twice: on a running core and on the double, asked by an SDK and by messages.
 
 Ref: AWS IoT developer guide, "Device Shadow service documents", "Device Shadow error messages";
 Greengrass V1 guide, modules 5 and 6
@@ -14,18 +13,19 @@ from __future__ import annotations
 import itertools
 import json
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from projects import write_project
 from running_core import RunningCore
 
-from greengrass_sdk import Client
+from greengrass_sdk import Client, InvokeResult
 from greengrass_sdk.client.shadows import subject
-from greengrass_sdk.core.shadow.requests import Operation, ShadowId, parse_topic
-from greengrass_sdk.core.shadow.service import ShadowService
-from greengrass_sdk.core.shadow.store import MemoryStore
-from greengrass_sdk.model.arn import SHADOW_ARN
+from greengrass_sdk.model.arn import SHADOW_ARN, SHADOW_SERVICE
+from greengrass_sdk.testing import FakeCore
+
+if TYPE_CHECKING:
+    from greengrass_sdk.testing.records import Message
 
 RECEIVE_S = 10
 NAMES = itertools.count()
@@ -39,37 +39,36 @@ def encoded(document: Any) -> bytes:
 
 
 class OnTheDouble:
-    """The service alone."""
+    """A FakeCore with the rows of the core below; a device stands in for the client."""
 
-    def __init__(self) -> None:
-        self.service = ShadowService(MemoryStore())
-        self.outputs: list[tuple[str, Any]] = []
-        self.now = 1000.0
+    def __init__(self, core: FakeCore) -> None:
+        self.core = core
+        self.seen = 0
+        core.add_device("panel")
+        core.subscribe("GGShadowService", ALL, "panel")
+        core.subscribe("panel", ALL, "GGShadowService")
 
     def ask(self, operation: str, document: Any = None, *, thing: str, name: str = "") -> Any:
-        return self.serve(ShadowId(thing, name), Operation(operation), document, by_topic=False)
+        context = {"custom": {"subject": subject(thing, name or None, operation)}}
+        return self.invoke(context, document).json()
+
+    def invoke(self, context: Any, document: Any = None) -> InvokeResult:
+        return self.core.invoke(SHADOW_ARN, encoded(document), client_context=context)
 
     def publish(self, topic: str, document: Any = None) -> None:
-        asked = parse_topic(topic)
-        assert asked is not None
-        self.serve(*asked, document, by_topic=True)
+        self.core.deliver(topic, encoded(document), source="panel")
 
-    def serve(
-        self, shadow: ShadowId, operation: Operation, document: Any, *, by_topic: bool
-    ) -> Any:
-        outcome = self.service.serve(
-            shadow, operation, encoded(document), self.now, by_topic=by_topic
-        )
-        self.outputs += [(topic, json.loads(payload)) for topic, payload in outcome.outputs]
-        return json.loads(outcome.reply)
-
-    def received(self, count: int) -> list[tuple[str, Any]]:
-        found, self.outputs = self.outputs[:count], self.outputs[count:]
+    def received(self, count: int, thing: str = "") -> list[tuple[str, Any]]:
+        found = self.outputs()[self.seen : self.seen + count]
         assert count == len(found)
-        return found
+        self.seen += count
+        return [(message.subject, message.json()) for message in found]
 
     def nothing_else(self) -> None:
-        assert [] == self.outputs
+        assert self.seen == len(self.outputs())
+
+    def outputs(self) -> list[Message]:
+        return [each for each in self.core.messages if each.source == SHADOW_SERVICE]
 
 
 class OnACore:
@@ -81,17 +80,20 @@ class OnACore:
 
     def ask(self, operation: str, document: Any = None, *, thing: str, name: str = "") -> Any:
         context = {"custom": {"subject": subject(thing, name or None, operation)}}
-        return self.client.invoke(SHADOW_ARN, encoded(document), client_context=context).json()
+        return self.invoke(context, document).json()
+
+    def invoke(self, context: Any, document: Any = None) -> InvokeResult:
+        return self.client.invoke(SHADOW_ARN, encoded(document), client_context=context)
 
     def publish(self, topic: str, document: Any = None) -> None:
         self.client.publish(topic, encoded(document))
 
-    def received(self, count: int) -> list[tuple[str, Any]]:
+    def received(self, count: int, thing: str = "") -> list[tuple[str, Any]]:
         """Return messages of this thing; those of earlier tests may still come in between."""
         found: list[tuple[str, Any]] = []
         while len(found) < count:
             message = self.client.receive(RECEIVE_S)
-            if message.topic.startswith(f"$aws/things/{self.thing}/"):
+            if message.topic.startswith(f"$aws/things/{thing or self.thing}/"):
                 found.append((message.topic, message.json()))
         return found
 
@@ -113,11 +115,13 @@ def client(tmp_path_factory):
         yield client
 
 
-@pytest.fixture(params=["core", "double"])
+@pytest.fixture(params=[pytest.param("core", marks=pytest.mark.needs_core), "double"])
 def service(request, thing):
-    if request.param == "double":
-        return OnTheDouble()
-    return OnACore(request.getfixturevalue("client"), thing)
+    if request.param == "core":
+        yield OnACore(request.getfixturevalue("client"), thing)
+        return
+    with FakeCore() as core:
+        yield OnTheDouble(core)
 
 
 @pytest.fixture
@@ -300,6 +304,7 @@ def test_named_shadows_are_apart_and_listed(service, thing):
         ({"state": {"desired": 1}}, 400, "Desired node must be an object"),
         ({"state": {"reported": []}}, 400, "Reported node must be an object"),
         ({"state": {"delta": {}}}, 400, "State contains an invalid node"),
+        ({"state": {"desired": {"a": [1, None]}}}, 400, "State contains an invalid node"),
         ({"state": {}, "version": "1"}, 400, "Invalid version"),
         ({"state": {}, "clientToken": "x" * 65}, 400, "Invalid clientToken"),
         (
@@ -318,7 +323,7 @@ def test_named_shadows_are_apart_and_listed(service, thing):
             "Unsupported documented encoding; supported encoding is UTF-8",
         ),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_bad_requests_are_refused_with_awss_words_and_change_nothing(
     service, thing, request_, code, message
@@ -356,6 +361,40 @@ def test_the_deepest_and_largest_documents_that_are_allowed(service, thing):
     large = {"state": {"desired": {"a": None}, "reported": {"a": "x" * (8192 - len('{"a":""}'))}}}
     assert 2 == service.ask("update", large, thing=thing)["version"]
     service.received(5)
+
+
+def test_a_list_comes_in_pages(service, thing):
+    """GG-SH-19"""
+    for number in range(3):
+        service.ask("update", {"state": {}}, thing=thing, name=f"n{number}")
+    first = service.ask("list", {"pageSize": 2}, thing=thing)
+    assert (["n0", "n1"], "n1") == (first["results"], first["nextToken"])
+    second = service.ask("list", {"pageSize": 2, "nextToken": "n1"}, thing=thing)
+    assert (["n2"], None) == (second["results"], second.get("nextToken"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "said"),
+    [
+        ("$aws/things/a/b/shadow/get", 400, "Invalid thing name: "),
+        ("$aws/things/a b/shadow/get", 400, "Invalid thing name: "),
+        ("$aws/things/T/shadow/name/a b/get", 400, "Invalid shadow name: "),
+        ("$aws/things/T/shadow/put", 405, "Method Not Allowed"),
+        ("elsewhere", 400, "Invalid request: "),
+    ],
+)
+def test_a_call_hears_what_is_wrong_with_its_topic(service, asked, code, said):
+    """GG-SH-20"""
+    context = {"custom": {"subject": asked}}
+    answer = service.invoke(context).json()
+    assert (code, True) == (answer["code"], answer["message"].startswith(said))
+
+
+def test_a_message_with_a_name_that_no_thing_has_is_rejected(service):
+    """GG-SH-20"""
+    service.publish("$aws/things/no thing/shadow/get")
+    [(topic, refusal)] = service.received(1, thing="no thing")
+    assert ("$aws/things/no thing/shadow/get/rejected", 400) == (topic, refusal["code"])
 
 
 # --- a core alone ------------------------------------------------------------------------
