@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stream manager in memory behind the calls that a core would bring it."""
+
+import asyncio
+from threading import Thread
+
+from greengrass_sdk import InvokeResult
+from greengrass_sdk._native import Kind
+from greengrass_sdk._native._py.router.events import Send
+from greengrass_sdk.core.streams.endpoint import StreamEndpoint
+from greengrass_sdk.core.streams.manager import StreamManager
+from greengrass_sdk.core.streams.store import MemoryStore
+from greengrass_sdk.model.arn import STREAMS_ARN
+
+__all__ = ["StreamCore", "StreamPosts"]
+
+WAIT_S = 10.0
+
+
+class StreamPosts:
+    """The endpoint of a stream manager, with the router's side of it."""
+
+    def __init__(self, manager, answer_bytes=6 << 20):
+        self.flushed = 0
+        self.takes = []
+        self.answers = {}
+        self.endpoint = StreamEndpoint(manager, self.flush, answer_bytes)
+        self.endpoint.attach(self.employ)
+        self.number = 0
+
+    def flush(self):
+        self.flushed += 1
+
+    def employ(self, take):
+        self.takes.append(take)
+        return self.answer
+
+    def answer(self, item, payload):
+        assert item not in self.answers
+        self.answers[item] = payload
+
+    def send(self, payload, kind=Kind.INVOKE, flags=0):
+        self.number += 1
+        frame = Send(1, kind, flags, 1, self.number, b"GGStreamManager", b"", payload)
+        self.takes[self.number % len(self.takes)]([frame])
+        return self.number
+
+    async def ask(self, payload, **options):
+        number = self.send(payload, **options)
+        async with asyncio.timeout(WAIT_S):
+            while number not in self.answers:
+                await asyncio.sleep(0)
+        return self.answers[number]
+
+
+class StreamCore:
+    """A stream manager in a thread of its own, behind an `invoke`."""
+
+    def __init__(self):
+        self.asked = []
+        self.loop = asyncio.new_event_loop()
+        self.manager = StreamManager(MemoryStore())
+        self.posts = StreamPosts(self.manager)
+        self.thread = Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.run(self.manager.start())
+
+    def run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(WAIT_S)
+
+    def invoke(self, function, payload):
+        assert STREAMS_ARN == function
+        self.asked.append(payload)
+        return InvokeResult(self.run(self.posts.ask(payload)), "r")
+
+    async def invoke_later(self, function, payload):
+        assert STREAMS_ARN == function
+        self.asked.append(payload)
+        pending = asyncio.run_coroutine_threadsafe(self.posts.ask(payload), self.loop)
+        return InvokeResult(await asyncio.wrap_future(pending), "r")
+
+    def close(self):
+        self.run(self.manager.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
