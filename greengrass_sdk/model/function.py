@@ -18,7 +18,7 @@ from greengrass_sdk.model.arn import check_function_name
 from greengrass_sdk.model.tables import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from attrs import Attribute
@@ -48,6 +48,10 @@ def checked(table: str, key: str | None = None) -> Callable[[Any, Attribute[Any]
 def _seconds(value: float) -> float:
     """Return whole seconds as a float; whatever else, for the validator to judge."""
     return float(value) if type(value) is int else value
+
+
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
 
 
 @frozen(kw_only=True)
@@ -91,7 +95,7 @@ class Function:
     idle_s: float = field(default=limits.IDLE_S, converter=_seconds, validator=checked("functions"))
     queue_items: int = field(default=limits.QUEUE_ITEMS, validator=checked("functions"))
     queue_bytes: int = field(default=limits.QUEUE_BYTES, validator=checked("functions"))
-    secrets: tuple[str, ...] = field(default=(), converter=tuple, validator=checked("functions"))
+    secrets: tuple[str, ...] = field(default=(), converter=_names, validator=checked("functions"))
     arn: str = ""
     line: int | None = field(default=None, eq=False, repr=False)
 

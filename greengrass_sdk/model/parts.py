@@ -16,6 +16,7 @@ from greengrass_sdk.model import limits
 from greengrass_sdk.model.function import checked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = [
@@ -74,6 +75,10 @@ class LocalClient:
     arn: str = ""
 
 
+def _labels(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
 @frozen(kw_only=True)
 class Secret:
     """One `[secrets.NAME]`. There is no value here, on purpose."""
@@ -81,7 +86,7 @@ class Secret:
     name: str
     arn: str | None = field(default=None, validator=checked("secrets"))
     stages: tuple[str, ...] = field(
-        default=("AWSCURRENT",), converter=tuple, validator=checked("secrets")
+        default=("AWSCURRENT",), converter=_labels, validator=checked("secrets")
     )
 
 

@@ -37,13 +37,19 @@ class CoreProcess:
 
     Args:
         take: Gets each event, on a thread that reads them.
+        prepare: Is called with the root before the core starts.
 
     Raises:
         GreengrassError: The core refused to start; the class tells why.
         CoreUnavailableError: It ended, or it was not ready in time.
     """
 
-    def __init__(self, group: Group, take: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        group: Group,
+        take: Callable[[Event], None],
+        prepare: Callable[[Path], None] = lambda _: None,
+    ) -> None:
         self._take = take
         self._changed = Condition()
         self._ended = False
@@ -57,6 +63,7 @@ class CoreProcess:
         self.root = folder / host.ROOT
         (folder / "run").mkdir(mode=0o700)
         (folder / host.GROUP).write_bytes(pickle.dumps(group))
+        prepare(self.root)
         self._errors = (folder / "stderr").open("w+b")
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", host.__name__, str(folder)],

@@ -16,6 +16,7 @@ from greengrass_sdk.model.group import (
     Group,
     Limits,
     LocalClient,
+    Secret,
     Subscription,
     load_group,
 )
@@ -25,7 +26,7 @@ from greengrass_sdk.testing.modules import find_code
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from greengrass_sdk.model.function import Function
 
@@ -52,6 +53,8 @@ class Declarations:
         self._devices: dict[str, Device] = {}
         self._clients: dict[str, LocalClient] = {}
         self._rows: dict[str, Subscription] = {}
+        self._secrets: dict[str, Secret] = {}
+        self._fixed: set[str] = set()  # secrets of group files
         self._directory: Directory | None = None
 
     @property
@@ -78,6 +81,22 @@ class Declarations:
         self._devices[name] = Device(name=name)
         self._change()
 
+    def add_secret(self, name: str, arn: str | None, stages: Iterable[str]) -> None:
+        """Declare a secret whose labels may be read; what a group file declares stays as it is."""
+        known = self._secrets.get(name)
+        if name in self._fixed:
+            return
+        before = Secret(name=name) if known is None else known
+        labels = dict.fromkeys((*before.stages, *stages))
+        after = evolve(before, arn=arn or before.arn, stages=labels)
+        if after != known:
+            self._secrets[name] = after
+            self.changed = True
+
+    def has_secret(self, name: str) -> bool:
+        """Return whether a secret is declared."""
+        return name in self._secrets
+
     def add_row(self, source: str, subject: str, target: str, id: str | None) -> None:
         """Declare a row; source and target are names or addresses."""
         number = f"row-{len(self._rows) + 1}"
@@ -102,6 +121,8 @@ class Declarations:
         for client in group.clients.values():
             self._check_name(client.name)
             self._clients[client.name] = client
+        self._secrets |= group.secrets
+        self._fixed |= group.secrets.keys()
         self._change()
         for row in group.subscriptions:
             source, target = (group.name_of(end) for end in (row.source, row.target))
@@ -141,7 +162,19 @@ class Declarations:
         return found
 
     def take(self) -> tuple[Group, list[Member]]:
-        """Return the group as it is now, and the functions that are new."""
+        """
+        Return the group as it is now, and the functions that are new.
+
+        Raises:
+            InvalidInputError: A function names a secret that there is not.
+        """
+        for member in self.members.values():
+            for secret in member.model.secrets:
+                if secret not in self._secrets:
+                    raise InvalidInputError(
+                        f"function {member.name!r} names a secret {secret!r}, and there is none;"
+                        f" add it: add_secret({secret!r}, VALUE)"
+                    )
         fresh, self.fresh = self.fresh, []
         self.changed = False
         group = evolve(
@@ -150,6 +183,7 @@ class Declarations:
             devices=dict(self._devices),
             clients=dict(self._clients),
             subscriptions=list(self._rows.values()),
+            secrets=dict(self._secrets),
         )
         return group, fresh
 

@@ -16,6 +16,7 @@ from greengrass_sdk.client.session import Session
 from greengrass_sdk.core.functions import packages
 from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.router.table import TOOL, Table
+from greengrass_sdk.core.secrets.store import CURRENT, MemoryStore
 from greengrass_sdk.errors import CoreUnavailableError, FunctionError, InvalidInputError
 from greengrass_sdk.model.arn import CLOUD
 from greengrass_sdk.model.function import Function
@@ -30,12 +31,13 @@ from greengrass_sdk.testing.function import FakeFunction
 from greengrass_sdk.testing.functions import Crew
 from greengrass_sdk.testing.greengrass import Greengrass, name_of
 from greengrass_sdk.testing.records import Delivery, Message
+from greengrass_sdk.testing.secrets import FakeSecrets, new_version
 from greengrass_sdk.testing.shadows import FakeShadows
 from greengrass_sdk.testing.world import Substitutes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from tempfile import TemporaryDirectory
     from typing import Unpack
 
@@ -100,6 +102,9 @@ class FakeCore(Greengrass):
         self._crew: Crew | None = None
         self._table: Table | None = None
         self._shadows: FakeShadows | None = None
+        self._secrets: FakeSecrets | None = None
+        self._secret_store = MemoryStore()
+        self._secret_versions = 0
         self._layout = Layout(_NO_ROOT)
         self._folder: TemporaryDirectory[str] | None = None
         self._closed = False
@@ -145,6 +150,22 @@ class FakeCore(Greengrass):
         """Add a row; see `Greengrass`."""
         self._check_open()
         self._declared.add_row(name_of(source), subject, name_of(target), id)
+
+    def add_secret(
+        self,
+        name: str,
+        value: str | bytes,
+        *,
+        stages: Iterable[str] = (CURRENT,),
+        arn: str | None = None,
+    ) -> None:
+        """Add a secret, or a new version of one; see `Greengrass`."""
+        self._check_open()
+        number = self._secret_versions + 1
+        version, data = new_version(name, value, stages, number, self._clock.time())
+        self._declared.add_secret(name, arn, version.stages)
+        self._secret_versions = number
+        self._secret_store.put(version, data)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Add everything that a group file declares; see `Greengrass`."""
@@ -347,11 +368,16 @@ class FakeCore(Greengrass):
             engine.serve(self._table.numbers[CLOUD], lambda _: None)  # `_publish` has the message
             engine.install(self._table)
             self._shadows = FakeShadows(engine, group, lambda: self._running_table)
+            self._secrets = FakeSecrets(
+                engine, group, lambda: self._running_table, self._secret_store
+            )
             self._crew = Crew(engine, lambda: self._layout, self._failures.append)
         else:
             self._table = self._running_table.successor(group)
             engine.install(self._table)
             self._running_shadows.know(group)
+            assert self._secrets is not None  # noqa: S101 - made with the engine
+            self._secrets.know(group)
         for member in zips:
             packages.install(group.functions[member.name], self._unpacked())
         self._started().add(group, fresh, self._table.numbers)

@@ -23,7 +23,7 @@ from greengrass_sdk.testing.shadows import ThingShadow
 if TYPE_CHECKING:
     import os
     import signal
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from types import TracebackType
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         queue_items: int
         queue_bytes: int
         sdk: Literal["ours", "bundled"]
+        secrets: Sequence[str]
 
     Handler: TypeAlias = Callable[[Any, Any], Any]
     Named: TypeAlias = "str | GreengrassFunction"
@@ -181,6 +182,28 @@ class Greengrass(ABC):
 
         Raises:
             InvalidInputError: The group has no such source or target, or the subject is wrong.
+        """
+
+    @abstractmethod
+    def add_secret(
+        self,
+        name: str,
+        value: str | bytes,
+        *,
+        stages: Iterable[str] = ...,
+        arn: str | None = None,
+    ) -> None:
+        """
+        Add a secret, or a new version of one; functions with its name in `secrets` may read it.
+
+        Args:
+            value: Text, or bytes for a binary secret.
+            stages: Staging labels of this version, which may be read; by default AWSCURRENT. The
+                version that was current gets AWSPREVIOUS, which may be read if it is named, too.
+            arn: Its ARN in AWS; by default one is made up from the name.
+
+        Raises:
+            InvalidInputError: Name, value or labels are none.
         """
 
     @abstractmethod

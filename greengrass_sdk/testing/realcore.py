@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FunctionType
@@ -20,7 +21,9 @@ from greengrass_sdk._native._py.router.events import Outcome
 from greengrass_sdk.client.requests import Invocation, Publication, function_error
 from greengrass_sdk.client.results import InvokeResult
 from greengrass_sdk.client.tools import CoreTools
+from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.router.table import Table
+from greengrass_sdk.core.secrets.store import CURRENT
 from greengrass_sdk.errors import (
     CoreUnavailableError,
     LimitExceededError,
@@ -38,14 +41,17 @@ from greengrass_sdk.testing.happenings import Happenings
 from greengrass_sdk.testing.quiet import Quiet
 from greengrass_sdk.testing.realfunction import RealCloud, RealFunction
 from greengrass_sdk.testing.records import Messages
+from greengrass_sdk.testing.secrets import new_version
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
     from typing import Unpack
 
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.session import Session
+    from greengrass_sdk.core.secrets.store import Version
     from greengrass_sdk.model.group import Group
     from greengrass_sdk.testing.greengrass import FunctionOptions, Handler, Named
     from greengrass_sdk.testing.records import LogRecord, Message
@@ -68,6 +74,7 @@ class RealCore(Greengrass):
         self._table: Table
         self._happened: Happenings | None = None
         self._process: CoreProcess | None = None
+        self._secrets: list[tuple[Version, bytes]] = []
         self._tools: CoreTools
         self._closed = False
         identity.activate(self)
@@ -104,6 +111,36 @@ class RealCore(Greengrass):
         """Add a row; see `Greengrass`."""
         self._check_changeable()
         self._declared.add_row(name_of(source), subject, name_of(target), id)
+
+    def add_secret(
+        self,
+        name: str,
+        value: str | bytes,
+        *,
+        stages: Iterable[str] = (CURRENT,),
+        arn: str | None = None,
+    ) -> None:
+        """Add a secret, or a new version of one; see `Greengrass`."""
+        self._check_open()
+        made = new_version(name, value, stages, len(self._secrets) + 1, time.time())
+        if self._process is not None and not self._declared.has_secret(name):
+            raise differs("late")
+        self._declared.add_secret(name, arn, made[0].stages)
+        self._secrets.append(made)
+        if self._process is not None:
+            self._put_secrets(self._process.root, [made])
+
+    def _put_secrets(self, root: Path, secrets: Iterable[tuple[Version, bytes]]) -> None:
+        """Put secrets as the command does."""
+        from greengrass_sdk.core.secrets.vault import Vault
+
+        layout = Layout(root)
+        layout.create()
+        now_ms = time.time_ns() // 1_000_000
+        paths = layout.secret_database, layout.secret_key
+        with closing(Vault.open(*paths, None, deployment="", now_ms=now_ms)) as vault:
+            for version, value in secrets:
+                vault.put(version, value)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Add everything that a group file declares; see `Greengrass`."""
@@ -293,8 +330,12 @@ class RealCore(Greengrass):
         self._group, _ = self._declared.take()
         self._table = Table(self._group)
         self._happened = Happenings(self._table, self._failures.append)
-        self._process = CoreProcess(self._group, self._happened.take)
+        self._process = CoreProcess(self._group, self._happened.take, self._prepare)
         self._tools = CoreTools(self._process.root)
+
+    def _prepare(self, root: Path) -> None:
+        if self._secrets:
+            self._put_secrets(root, self._secrets)
 
     def _wait_quiet(self) -> None:
         """Return when the core has nothing to do, and all that it did is known."""
