@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's two commands work as they stand, in a copy of the tree with nothing installed."""
+"""
+The README's code works as it stands, and so do its two commands, in a copy of the tree with nothing
+installed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -26,12 +30,32 @@ LEFT_OUT = shutil.ignore_patterns(
     "__pycache__",
     ".*_cache",
 )
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.needs_core,
-    pytest.mark.needs_network,
-    pytest.mark.timeout(600),
-]
+PLUGIN = ["-p", "greengrass_sdk.testing.plugin"]
+pytestmark = pytest.mark.needs_core
+
+
+def files() -> dict[str, str]:
+    """Return what the README shows, by the names in the first lines."""
+    text = (TREE / "README.md").read_text().partition("## Quick start")[0]
+    blocks = re.findall(r"```(?:python|toml)\n# (\S+)\n(.*?)```", text, re.DOTALL)
+    return dict(blocks)
+
+
+@pytest.mark.parametrize("world", ["fake", "core"])
+def test_its_function_passes_its_test(tmp_path, world):
+    for name, text in files().items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    plugin = [] if entry_points(group="pytest11", name="greengrass_sdk") else PLUGIN
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pytest", "-q", f"--greengrass={world}", *plugin],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert 5 >= len(files()["test_climate.py"].splitlines())
 
 
 def commands() -> list[str]:
@@ -57,6 +81,9 @@ def environment(clone: Path) -> dict[str, str]:
     return {**kept, "PATH": f"{folder}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(folder)}
 
 
+@pytest.mark.slow
+@pytest.mark.needs_network
+@pytest.mark.timeout(600)
 def test_the_first_command_installs_and_shows_the_messages_of_hello_world(clone):
     first, _second = commands()
     shell = subprocess.Popen(
@@ -82,6 +109,9 @@ def test_the_first_command_installs_and_shows_the_messages_of_hello_world(clone)
     assert any("Hello world!" in line for line in told), "".join(told)
 
 
+@pytest.mark.slow
+@pytest.mark.needs_network
+@pytest.mark.timeout(600)
 def test_the_second_command_installs_what_the_tests_need_and_finds_them(clone):
     _first, second = commands()
     assert second.endswith("/pytest")
