@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Test doubles: a whole core in the process of the test, with virtual time.
+Test doubles: a whole core in the process of the test, with virtual time; and the same on a core.
 
 * `plugin`: the pytest fixture `greengrass`. `greengrass`: what it gives, on any world.
 * `fakecore`: that on simulated workers; start here. `function`, `cloud`: its parts that tests
   hold. `records`, `explain`: what tests ask for, and the texts of failures.
 * `declarations`: the group that a test builds up. `engine`: router machine, time and order.
   `functions`, `worker`: who runs, and the runtime's own code that does. `channel`: frames.
+* `realcore`: the same on a real core: `host`, `coreprocess`, its process; `happenings`, what its
+  events tell; `quiet`, when it has nothing to do; `realfunction`, what tests hold. `differences`:
+  the table of what cannot be alike.
 * `tape`: what `greengrass run --record` wrote; `tape_replay`: given to a core once more;
   `tape_writer`: as a test.
 * `scheduler`, `clock`, `threads`: lock-step and virtual time. `world`, `modules`: what a worker

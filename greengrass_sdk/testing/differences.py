@@ -119,6 +119,11 @@ DIFFERENCES = {
         "shares its globals with the test",
         "runs in a worker, which imports the test's file for itself",
     ),
+    "modules": Difference(
+        "what a function may import beside its own folder and what is installed",
+        "whatever the test can, also by `sys.path` and `pythonpath`",
+        "nothing",
+    ),
     "environment": Difference(
         "variables and patches of the test (`monkeypatch`)",
         "seen by handlers that are callables",
