@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from greengrass_sdk import _native
 from greengrass_sdk._native import Frame, Kind
@@ -158,7 +158,8 @@ class Core:
         driver = self._open_router(loop, table, boot)
         shadows = self._open_shadows(loop, table, driver)
         self._open_secrets(table, driver, view)
-        await self._open_streams(table, driver)
+        stream_tokens: list[str] = []
+        await self._open_streams(table, driver, stream_tokens)
         pool = Pool(loop, driver, view, self.options.backoff)
         zygotes = Zygotes(pool.exited, pool.zygote_gone)
         self._running.push_async_callback(zygotes.stop)
@@ -170,6 +171,7 @@ class Core:
         )
         pool.add(fleet.prepare(table.numbers, as_current_user=self.options.run_as_current_user))
         view.hide(fleet.tokens)
+        stream_tokens += fleet.tokens
         self._listen_to_router(driver, pool, Reporter(table, fleet.logs, boot, view))
         status = Status(self.layout.root, table, driver, pool, zygotes)
         self._open_socket(loop, status, boot, shadows)
@@ -307,12 +309,16 @@ class Core:
                 log.warning("secret %r has no value yet: greengrass secret put %s", name, name)
         return vault
 
-    async def _open_streams(self, table: Table, driver: RouterDriver) -> None:
+    async def _open_streams(
+        self, table: Table, driver: RouterDriver, function_tokens: list[str]
+    ) -> None:
+        """Open streams before functions are prepared: they are told the port."""
         settings = self.group.streams
         if not settings.enabled:
             return
         from greengrass_sdk.core.streams.endpoint import StreamEndpoint
         from greengrass_sdk.core.streams.manager import StreamManager
+        from greengrass_sdk.core.streams.outlets import Outlets
         from greengrass_sdk.core.streams.store import FolderStore
 
         store = FolderStore(settings.store_dir or self.layout.stream_dir)
@@ -327,6 +333,17 @@ class Core:
         )
         self._running.callback(endpoint.close)
         endpoint.attach(lambda take: driver.employ(number, "GGStreamManager", take).answer)
+        programs = tokens.clients(self.group, self.layout, table.numbers).values()
+        outlets = Outlets(
+            manager,
+            settings,
+            self.group.region,
+            self.layout.root,
+            lambda: (*function_tokens, *(program.token for program in programs)),
+        )
+        await outlets.start()
+        self._running.push_async_callback(outlets.stop)
+        self.group = evolve(self.group, streams=evolve(settings, port=outlets.port))
 
     def _open_socket(
         self,

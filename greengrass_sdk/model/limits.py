@@ -64,6 +64,8 @@ STREAM_THREADS_MAX = 64
 STREAM_REQUESTS = 128  # of functions and programs, at once
 STREAM_SYNC_MS = 1000
 STREAM_SYNC_MS_MAX = 60_000
+STREAM_PART_BYTES = 5_242_880  # of an upload in parts; S3 takes no smaller ones
+STREAM_PART_BYTES_MAX = 5_368_709_120
 
 # Logs. Guide: 128 KB per component; ours keeps more, disks have grown.
 LOG_SPACE_KIB = 10_240

@@ -110,6 +110,7 @@ class Streams:
     threads: int = field(default=limits.STREAM_THREADS, validator=checked("streams"))
     read_only_dirs: tuple[Path, ...] = field(default=(), converter=tuple)
     sync_interval_ms: int = field(default=limits.STREAM_SYNC_MS, validator=checked("streams"))
+    s3_part_bytes: int = field(default=limits.STREAM_PART_BYTES, validator=checked("streams"))
 
 
 @frozen(kw_only=True)

@@ -455,6 +455,12 @@ _STREAMS = Table(
             "How long messages that were acknowledged without a flush may not be on the disk.",
             limits.STREAM_SYNC_MS,
         ),
+        Key(
+            "s3_part_bytes",
+            Integer(limits.STREAM_PART_BYTES, limits.STREAM_PART_BYTES_MAX),
+            "The parts of files that are exported to S3 in parts.",
+            limits.STREAM_PART_BYTES,
+        ),
     ),
 )
 

@@ -45,7 +45,6 @@ PROMPT_S = 5.0  # a client waits so long, whatever its timeout
 STARVED_S = 0.9  # how long this process may lose sight of its sockets
 GIVEN_UP_S = 55.0  # clients wait for 60 seconds, unless told otherwise
 _BEAT_S = 0.25
-_DOUBT_S = 0.1  # what arrived while it did is read meanwhile
 _STOP_S = 5.0  # for requests that run when the server stops
 
 
@@ -95,7 +94,6 @@ class StreamServer:
     _numbers: itertools.count[int] = field(factory=lambda: itertools.count(1), init=False)
     _beat: asyncio.TimerHandle | None = field(default=None, init=False)
     _seen: float = field(default=0.0, init=False)
-    _doubt_until: float = field(default=0.0, init=False)
     _first: _Connection | None = field(default=None, init=False)
     _waiting: set[_Connection] = field(factory=set, init=False)
 
@@ -169,14 +167,21 @@ class StreamServer:
             self._first = None
         self.make_room()
 
-    def now(self) -> tuple[float, bool]:
-        """Return the time, and whether what arrives now may have arrived long before."""
+    def now(self) -> float:
+        """Return the time; notice when this process did not run for long before."""
         now = self.clock()
         if now - self._seen > STARVED_S:
             log.warning("this process did not run for %.1f s", now - self._seen)
-            self._seen = now
-            self._doubt_until = now + _DOUBT_S
-        return now, now < self._doubt_until
+            for connection in self.connections:
+                connection.doubt(now)
+            # What waits in sockets now is read in this turn of the loop.
+            self.loop.call_soon(self.loop.call_soon, self._trust)
+        self._seen = now
+        return now
+
+    def _trust(self) -> None:
+        for connection in self.connections:
+            connection.trust()
 
     def admits(self, connection: _Connection) -> bool:
         """
@@ -201,8 +206,7 @@ class StreamServer:
             connection.resume_reading()
 
     def _tick(self) -> None:
-        now, _ = self.now()
-        self._seen = now
+        now = self.now()
         for connection in list(self.connections):
             connection.look(now)
         self._beat = self.loop.call_later(_BEAT_S, self._tick) if self.connections else None
@@ -210,13 +214,20 @@ class StreamServer:
 
 @define(eq=False, slots=True)
 class _Running:
-    """A call that has not been answered, since when, and until when its client surely waits."""
+    """
+    A call that has not been answered, since when, and how long its client says that it waits.
+
+    It is doubtful if the client may have given it up unseen.
+    """
 
     call: Call
     since: float
-    prompt: float
+    surely_s: float
     doubtful: bool
     answered: bool = False
+
+    def is_late(self, now: float) -> bool:
+        return self.doubtful or now - self.since > max(PROMPT_S, self.surely_s)
 
 
 class _Connection(asyncio.Protocol):
@@ -233,6 +244,7 @@ class _Connection(asyncio.Protocol):
         self._reading = True
         self._writing = True
         self._stopped = False
+        self._doubtful = False
         self.session: ServerSession
 
     # --- called by the loop -------------------------------------------------
@@ -257,11 +269,11 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._stopped:
             return
-        now, doubtful = self._server.now()
+        now = self._server.now()
         known = self.session.protocol is not None
         for event in self.session.receive(data):
             if isinstance(event, Call):
-                self._start(event, now, doubtful=doubtful)
+                self._start(event, now)
             elif isinstance(event, Send):
                 self._write(event.data)
             else:
@@ -277,6 +289,7 @@ class _Connection(asyncio.Protocol):
         self._pending = self.session.pending
         if not self.session.unfinished:
             self._unfinished_since = None
+            self._doubtful = False
         elif self._unfinished_since is None:
             self._unfinished_since = now
         self.resume_reading()
@@ -316,12 +329,23 @@ class _Connection(asyncio.Protocol):
     def look(self, now: float) -> None:
         """See to what takes too long."""
         for running in self._calls.values():
-            if not running.answered and now - running.since > max(GIVEN_UP_S, running.prompt):
+            given_up_s = max(GIVEN_UP_S, running.surely_s)
+            if not running.answered and now - running.since > given_up_s:
                 self._answer_late(running, now)
         since = self._unfinished_since
         if since is not None and now - since > self._limits.frame_s and self._reading:
             log.warning("%s was disconnected: its request did not arrive", self._name)
             self._abort()
+
+    def doubt(self, now: float) -> None:
+        """Hear that nothing ran for a while: clients may have given up meanwhile."""
+        self._doubtful = True
+        for running in self._calls.values():
+            running.doubtful = running.doubtful or now - running.since > running.surely_s
+
+    def trust(self) -> None:
+        """Hear that what arrives now is new, but for the rest of a request."""
+        self._doubtful = self.session.unfinished
 
     def resume_reading(self) -> None:
         """Read, or do not, as things stand."""
@@ -340,9 +364,9 @@ class _Connection(asyncio.Protocol):
 
     # --- requests -------------------------------------------------------------
 
-    def _start(self, call: Call, now: float, *, doubtful: bool) -> None:
+    def _start(self, call: Call, now: float) -> None:
         surely = operations.wait_s(call.body) if call.operation == Operation.READ else 0.0
-        running = _Running(call, now, max(PROMPT_S, surely), doubtful)
+        running = _Running(call, now, surely, self._doubtful)
         self._count(call.size)
         task = self._server.loop.create_task(self._serve(running))
         self._calls[task] = running
@@ -363,8 +387,8 @@ class _Connection(asyncio.Protocol):
             frame = call.answer(*refused)
         if running.answered or self._transport is None or self._transport.is_closing():
             return
-        now = self._server.clock()
-        if running.doubtful or now - running.since > running.prompt:
+        now = self._server.now()
+        if running.is_late(now):
             self._answer_late(running, now)
             return
         running.answered = True

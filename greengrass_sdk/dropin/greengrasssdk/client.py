@@ -14,11 +14,10 @@ def client(client_type: str, *args: Any, **kwargs: Any) -> Any:
     """
     Return the client of a service.
 
-    It needs no core; its first call does.
+    It needs no core, its first call does; but "streammanager" connects at once.
 
     Raises:
-        ConnectionRefusedError: "streammanager", which the core of this version does not run. V1's
-            client raised the same where the stream manager was off.
+        ConnectionRefusedError: "streammanager" where no stream manager runs.
         Exception: No such service.
     """
     if client_type == "iot-data":
@@ -34,10 +33,7 @@ def client(client_type: str, *args: Any, **kwargs: Any) -> Any:
 
         return SecretsClient(*args, **kwargs)
     if client_type == "streammanager":
-        import errno
+        from greengrasssdk.stream_manager import StreamManagerClient
 
-        raise ConnectionRefusedError(
-            errno.ECONNREFUSED,
-            "the stream manager is not enabled: the core of this version runs none",
-        )
+        return StreamManagerClient(*args, **kwargs)
     raise Exception(f"Client type {client_type!r} is not recognized.")  # noqa: TRY002 - as in V1

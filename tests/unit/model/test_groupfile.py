@@ -114,7 +114,6 @@ class TestReading:
             for line, part in [
                 (6, "cloud"),
                 (17, "devices"),
-                (23, "streams"),
             ]
         ] == [": ".join(text.split(": ")[:2]) for text in warnings]
 

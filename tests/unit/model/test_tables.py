@@ -60,6 +60,8 @@ DEFAULTS = {
         "bandwidth_kbit_s": None,
         "threads": 5,
         "read_only_dirs": (),
+        "sync_interval_ms": 1000,
+        "s3_part_bytes": 5242880,
     },
     "loggers": {"component": REQUIRED, "level": "INFO", "space_kib": 10240},
     "subscriptions": {"source": REQUIRED, "subject": REQUIRED, "target": REQUIRED, "id": None},

@@ -280,8 +280,44 @@ def test_what_waited_while_the_process_was_stopped_is_not_answered_as_usual(serv
         peer.send(Operation.LIST, "old")
         operation, body = await peer.answer()
         assert (Operation.UNKNOWN, "old") == (operation, body["requestId"])
-        setting.now += 0.2
         assert 0 == (await peer.ask(Operation.LIST, "new"))["status"]
+
+    serving(conversation)
+
+
+def test_what_ran_while_the_process_was_stopped_is_not_answered_as_usual(serving):
+    async def conversation(setting):
+        peer = await setting.peer()
+        await peer.ask(Operation.CREATE, definition=S)
+        await peer.ask(Operation.APPEND, name="s", payload=b"x")
+        setting.streams.hold.clear()
+        peer.send(Operation.LIST, "old")
+        options = {"readTimeoutMillis": 30_000}
+        peer.send(Operation.READ, "long", streamName="s", readMessagesOptions=options)
+        await setting.until(lambda: setting.running() == 2)
+        setting.now += 2.0
+        setting.streams.hold.set()
+        answers = {
+            body["requestId"]: operation
+            for operation, body in [await peer.answer(), await peer.answer()]
+        }
+        assert {"old": Operation.UNKNOWN, "long": Operation.READ_RESPONSE} == answers
+
+    serving(conversation)
+
+
+def test_a_request_of_which_the_rest_comes_late_is_doubted_whole(serving):
+    async def conversation(setting):
+        peer = await setting.peer()
+        await peer.ask(Operation.CREATE, definition=S)
+        frame = encode_frame(Operation.LIST, {"requestId": "torn"})
+        setting.now += 2.0
+        peer.writer.write(frame[:9])
+        await setting.until(lambda: next(iter(setting.server.connections)).session.unfinished)
+        await asyncio.sleep(0.02)
+        peer.writer.write(frame[9:])
+        assert Operation.UNKNOWN == (await peer.answer())[0]
+        assert 0 == (await peer.ask(Operation.LIST))["status"]
 
     serving(conversation)
 

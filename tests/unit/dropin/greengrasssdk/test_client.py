@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 import greengrasssdk
@@ -31,9 +33,13 @@ def test_an_unknown_name_is_refused_in_the_words_of_v1():
     assert Exception is type(caught.value)
 
 
-def test_the_stream_manager_is_refused_as_where_it_is_off():
-    with pytest.raises(ConnectionRefusedError, match="the stream manager is not enabled"):
-        greengrasssdk.client("streammanager")
+@pytest.mark.sockets
+def test_the_stream_manager_is_refused_where_none_listens(monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("STREAM_MANAGER_SERVER_PORT", str(unused.getsockname()[1]))
+        with pytest.raises(ConnectionRefusedError):
+            greengrasssdk.client("streammanager")
 
 
 @pytest.mark.parametrize(

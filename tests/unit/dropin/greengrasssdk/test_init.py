@@ -20,9 +20,10 @@ def test_modules_are_attributes_before_the_first_client():
     assert issubclass(greengrasssdk.SecretsManager.SecretsManagerError, Exception)
     assert issubclass(greengrasssdk.IoTDataPlane.ShadowError, Exception)
     assert issubclass(greengrasssdk.Lambda.InvocationException, Exception)
+    assert issubclass(greengrasssdk.stream_manager.StreamManagerException, Exception)
     assert greengrasssdk.StreamingBody is greengrasssdk.Lambda.StreamingBody
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'stream_manager'"):
-        greengrasssdk.stream_manager  # noqa: B018 - the access is the test
+    with pytest.raises(AttributeError, match="no attribute 'S3'"):
+        greengrasssdk.S3  # type: ignore[attr-defined]  # noqa: B018 - the access is the test
