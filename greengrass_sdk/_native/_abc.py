@@ -111,6 +111,22 @@ class Channel(Protocol):
                 that is sent completes it.
         """
 
+    def answer(
+        self,
+        flags: int,
+        endpoint: int,
+        id: int,
+        payload: bytes | bytearray | memoryview,
+        *,
+        more: bool,
+    ) -> None:
+        """
+        Send a RESULT, as `send` does.
+
+        Args:
+            more: Another one follows as soon as its item is done: the core may hear of both then.
+        """
+
     def call(
         self,
         kind: int,
@@ -294,6 +310,9 @@ class Link(Protocol):
         worth not to sleep. The one call that a thread makes without being the owner.
         """
 
+    def take_work(self, batch: list[Frame], max_bytes: int, /) -> bool:
+        """Extend `batch` by what has arrived if that is simple and all is work; else do nothing."""
+
     def flush(self) -> bool:
         """
         Send what is queued as far as the core takes it; return whether nothing is left.
@@ -341,8 +360,19 @@ class Lane(Protocol):
     ) -> bool:
         """Publish text or a buffer; the last two are the limits of topic and payload."""
 
-    def take(self, frames: deque[Frame], /) -> bool:
-        """Extend `frames` by some that have arrived."""
+    def answer(
+        self,
+        flags: int,
+        endpoint: int,
+        id: int,
+        payload: bytes | bytearray | memoryview,
+        more: bool,  # noqa: FBT001 - of C
+        /,
+    ) -> bool:
+        """Send a RESULT; see `Channel.answer`."""
+
+    def take(self, frames: deque[Frame], work: list[Frame] | None = None, /) -> bool:
+        """Extend `frames` by some that have arrived, or `work` if it is all work."""
 
     def close(self) -> None:
         """Do nothing from now on."""

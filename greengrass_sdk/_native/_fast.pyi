@@ -34,7 +34,16 @@ class Lane:
         payload_bytes: int,
         /,
     ) -> bool: ...
-    def take(self, frames: deque[Frame], /) -> bool: ...
+    def answer(
+        self,
+        flags: int,
+        endpoint: int,
+        id: int,
+        payload: bytes | bytearray | memoryview,
+        more: bool,
+        /,
+    ) -> bool: ...
+    def take(self, frames: deque[Frame], work: list[Frame] | None = None, /) -> bool: ...
     def close(self) -> None: ...
 
 _M = TypeVar("_M")

@@ -9,6 +9,7 @@ long way, which knows what to wait for and the words for what is wrong.
 
 from __future__ import annotations
 
+from greengrass_sdk._native import Kind
 from greengrass_sdk._native._lib import ffi, lib
 from greengrass_sdk._native._py.frames import Frame
 
@@ -97,7 +98,17 @@ class CffiLane:
     def publish(self, _topic: str, _payload: object, *_limits: int) -> bool:
         return False
 
-    def take(self, _frames: deque[Frame]) -> bool:
+    def answer(
+        self,
+        flags: int,
+        endpoint: int,
+        id: int,
+        payload: Buffer,
+        _more: bool,  # noqa: FBT001 - as of the other lane
+    ) -> bool:
+        return self.send(Kind.RESULT, flags, endpoint, id, b"", b"", payload)
+
+    def take(self, _frames: deque[Frame], _work: list[Frame] | None = None) -> bool:
         return False
 
     def close(self) -> None:

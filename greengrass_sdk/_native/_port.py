@@ -39,14 +39,15 @@ if TYPE_CHECKING:
 
     Arguments: TypeAlias = tuple[Any, ...]
 
-__all__ = ["FOREVER", "OutgoingFrame", "Port", "create", "failure"]
+__all__ = ["BATCH_BYTES", "FOREVER", "OutgoingFrame", "Port", "create", "failure"]
 
 FOREVER = 2**63 - 1
 """The deadline that never comes."""
 
 _BATCH = 64
-# A batch is a list of bytes objects that live at once; more would leave the processor's caches.
-_BATCH_BYTES = 262144
+BATCH_BYTES = 262144
+"""At most in a batch: bytes objects that live at once. More would leave the processor's caches."""
+
 _READ_BYTES = 65536
 _FDS_BYTES = socket.CMSG_SPACE(4 * 4)
 _RECEIVE = (_READ_BYTES, _FDS_BYTES, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
@@ -221,7 +222,7 @@ class Port:
         self.memory = ffi.buffer(data, size[0])
         self._views = ffi.new("struct gg_port_view[]", _BATCH)
         self._view_bytes = memoryview(ffi.buffer(self._views))
-        self._receive_arguments = (self.handle, self._views, _BATCH, _BATCH_BYTES, 0, 0)
+        self._receive_arguments = (self.handle, self._views, _BATCH, BATCH_BYTES, 0, 0)
         self._inflow = _Inflow()
 
     def __del__(self) -> None:
@@ -291,6 +292,13 @@ class Port:
         elif self._inflow is inflow:
             self._inflow = _Inflow((), inflow.tail, inflow.descriptors, ended=ended)
         return self._inflow.ready, over and count == _AGAIN
+
+    def take_work(self, lane: Lane, batch: list[Frame]) -> bool:
+        """Extend `batch` by what lies in the ring if all of it is work; `receive` has the rest."""
+        inflow = self._inflow
+        if inflow.ready or inflow.status or inflow.ended or inflow.broken is not None:
+            return False
+        return lane.take(inflow.ready, batch) and bool(batch)
 
     def _read_socket(self, inflow: _Inflow) -> None:
         """Take everything that has arrived on the socket."""

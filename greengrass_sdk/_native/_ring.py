@@ -16,10 +16,10 @@ import socket
 from collections import deque
 from time import monotonic_ns
 
-from greengrass_sdk._native import MAX_FRAME
+from greengrass_sdk._native import MAX_FRAME, Kind
 from greengrass_sdk._native._lane import lane_of
 from greengrass_sdk._native._lib import lib
-from greengrass_sdk._native._port import FOREVER, OutgoingFrame, Port, create
+from greengrass_sdk._native._port import BATCH_BYTES, FOREVER, OutgoingFrame, Port, create
 from greengrass_sdk._native._py.channel import LinkChannel
 
 TYPE_CHECKING = False
@@ -172,6 +172,11 @@ class RingLink:
             self._park()
         return frames
 
+    def take_work(self, batch: list[Frame], max_bytes: int) -> bool:
+        if self.eof or self._look or max_bytes < BATCH_BYTES:
+            return False
+        return self.port.take_work(self.lane, batch)
+
     def shut(self) -> None:
         self.lane.close()
         try:  # noqa: SIM105 - contextlib is not worth its import here
@@ -258,6 +263,10 @@ class RingChannel(LinkChannel):
         return self._lane.send(kind, flags, endpoint, id, topic, context, payload) or super().post(
             kind, flags, endpoint, id, topic, context, payload, callback
         )
+
+    def answer(self, flags: int, endpoint: int, id: int, payload: Buffer, *, more: bool) -> None:
+        if not self._lane.answer(flags, endpoint, id, payload, more):
+            self._send(Kind.RESULT, flags, endpoint, id, b"", b"", payload, None)
 
 
 def pair(ring_bytes: int = _LEAST) -> tuple[Port, RingChannel]:

@@ -14,6 +14,8 @@ import json
 import os
 import time
 
+from greengrass_sdk import _native
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -77,6 +79,7 @@ class FunctionFacts:
 
     __slots__ = (
         "arn",
+        "boot",
         "log_group_name",
         "log_stream_name",
         "memory_limit_in_mb",
@@ -94,8 +97,10 @@ class FunctionFacts:
         timeout_s: float,
         memory_kib: int | None,
         stream: str,
+        boot: bytes = bytes(8),
     ) -> None:
         self.arn = arn
+        self.boot = boot
         self.name = name
         self.version = version
         self.timeout_s = timeout_s
@@ -114,6 +119,13 @@ class LambdaContext:
     """
     One invocation.
 
+    Few handlers look at it, so most of it comes to be when the first attribute is asked for.
+
+    Args:
+        facts: Of the function.
+        number: Of the work item.
+        sent: The topic of a message, or what the caller sent beside the payload.
+
     Attributes:
         invoked_function_arn: The function's ARN, with its version.
         aws_request_id: The id that the caller sees too.
@@ -121,19 +133,36 @@ class LambdaContext:
         client_context: A ClientContext, or None when the caller sent none.
     """
 
+    aws_request_id: str
+    client_context: ClientContext | None
+    identity: None
+    invoked_function_arn: str
+    function_name: str
+    function_version: str
+    memory_limit_in_mb: int
+    log_group_name: str
+    log_stream_name: str
+
     def __init__(
-        self, facts: FunctionFacts, aws_request_id: str, client_context: ClientContext | None
+        self, facts: FunctionFacts, number: int, sent: bytes | ClientContext | None
     ) -> None:
-        self.aws_request_id = aws_request_id
-        self.client_context = client_context
-        self.identity = None
-        self.invoked_function_arn = facts.arn
-        self.function_name = facts.name
-        self.function_version = facts.version
-        self.memory_limit_in_mb = facts.memory_limit_in_mb
-        self.log_group_name = facts.log_group_name
-        self.log_stream_name = facts.log_stream_name
+        self._origin = (facts, number, sent)
         self._deadline = time.monotonic() + facts.timeout_s
+
+    def __getattr__(self, name: str) -> Any:
+        """Fill in what is missing, as long as nobody has set it."""
+        known = self.__dict__
+        origin = known.get("_origin")
+        if origin is None or name.startswith("__"):  # a copy in the making; not of ours
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        for key, value in _public(*origin).items():
+            known.setdefault(key, value)
+        try:
+            return known[name]
+        except KeyError:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}"
+            ) from None
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds until the function's timeout ends this invocation, at least 0."""
@@ -145,6 +174,25 @@ class LambdaContext:
             f" invoked_function_arn={self.invoked_function_arn!r},"
             f" client_context={self.client_context!r})"
         )
+
+
+def _public(
+    facts: FunctionFacts, number: int, sent: bytes | ClientContext | None
+) -> dict[str, Any]:
+    """Return the attributes of a context."""
+    if isinstance(sent, bytes):
+        sent = ClientContext({"subject": sent.decode("utf-8", "replace")})
+    return {
+        "aws_request_id": _native.request_id(facts.boot, number),
+        "client_context": sent,
+        "identity": None,
+        "invoked_function_arn": facts.arn,
+        "function_name": facts.name,
+        "function_version": facts.version,
+        "memory_limit_in_mb": facts.memory_limit_in_mb,
+        "log_group_name": facts.log_group_name,
+        "log_stream_name": facts.log_stream_name,
+    }
 
 
 def parse_client_context(data: bytes) -> ClientContext | None:

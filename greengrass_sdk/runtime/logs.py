@@ -215,7 +215,7 @@ class RecordWriter(io.TextIOBase):
         self._fd = fd
         self.name = name
         # A thread's line, as long as there is one, and where its first write came from.
-        self._lines: dict[int, tuple[RecordAssembler, bytes]] = {}
+        self.lines: dict[int, tuple[RecordAssembler, bytes]] = {}
         self.buffer = _Bytes(self)
 
     def write(self, text: str, /) -> int:
@@ -236,7 +236,7 @@ class RecordWriter(io.TextIOBase):
 
     def _feed(self, data: bytes, *, whole: bool = False) -> None:
         thread = get_ident()
-        held = self._lines.get(thread)
+        held = self.lines.get(thread)
         if held is None:
             if data == b"\n":
                 return
@@ -252,26 +252,26 @@ class RecordWriter(io.TextIOBase):
         for record in records:
             self._sink.write(self._level, origin, record)
         if assembler:
-            self._lines[thread] = (assembler, origin_of(caller) if records else origin)
+            self.lines[thread] = (assembler, origin_of(caller) if records else origin)
         elif held is not None:
-            self._lines.pop(thread, None)
+            self.lines.pop(thread, None)
 
     def end_line(self) -> None:
         """End the record of this thread, if it has begun one."""
-        if self._lines:
+        if self.lines:
             self._end(get_ident())
 
     def end_lines(self) -> None:
         """End the records of all threads."""
-        for thread in list(self._lines):
+        for thread in list(self.lines):
             self._end(thread)
 
     def forget_lines(self) -> None:
         """Drop what has not ended: in a forked child it is the parent's to send."""
-        self._lines.clear()
+        self.lines.clear()
 
     def _end(self, thread: int) -> None:
-        held = self._lines.pop(thread, None)
+        held = self.lines.pop(thread, None)
         if held is not None:
             for record in held[0].flush():
                 self._sink.write(self._level, held[1], record)

@@ -56,6 +56,7 @@ DESCRIPTORS = (4, 6)
 """How many a worker is born with: over a stream, and with the shared memory of its rings."""
 
 _BATCH_BYTES = 256 * 1024  # of work that is taken at once
+_MESSAGE, _INVOKE, _EVENT = Kind.MESSAGE, Kind.INVOKE, Flag.EVENT
 _RESULT_BYTES = 6 * 1024 * 1024  # where the request names no limit
 _INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
@@ -109,7 +110,10 @@ class Worker:
         "_channel",
         "_endpoint",
         "_facts",
+        "_forks",
         "_handler",
+        "_left",
+        "_lines",
         "_message",
         "_pid",
         "_result_bytes",
@@ -122,7 +126,9 @@ class Worker:
         self._channel = channel
         self._sink = output.sink
         self._writers = output.writers
+        self._lines = tuple(writer.lines for writer in output.writers)
         self._pid = os.getpid()
+        self._forks = _Forks()
         self._boot = bytes.fromhex(message["boot"])
         self._endpoint = message["endpoint"]
         self._binary = message["encoding"] == "binary"
@@ -134,8 +140,10 @@ class Worker:
             timeout_s=message["timeout_s"],
             memory_kib=message["memory_kib"],
             stream=f"{message['boot']}{message['worker']:016x}",
+            boot=self._boot,
         )
         self._handler: Callable[[Any, Any], Any] | None = None
+        self._left = 0  # items in hand behind the one that is handled
 
     # The import.
 
@@ -144,7 +152,7 @@ class Worker:
         message = self._message
         logs.set_level(message["log_level"])
         signal.signal(signal.SIGTERM, self._terminated)
-        forks = _Forks()
+        forks = self._forks
         os.register_at_fork(
             before=forks.begin, after_in_parent=forks.end, after_in_child=forks.end_in_child
         )
@@ -206,7 +214,10 @@ class Worker:
         receive = self._channel.receive_batch
         try:
             while True:
-                for frame in receive(_BATCH_BYTES, None):
+                frames = receive(_BATCH_BYTES, None)
+                self._left = len(frames)
+                for frame in frames:
+                    self._left -= 1
                     self.handle(frame)
         except CoreUnavailableError:
             # Nobody waits for what threads or exit handlers would still do.
@@ -214,33 +225,38 @@ class Worker:
 
     def handle(self, frame: Frame) -> None:
         """Handle one item; frames that are none belong to nobody."""
-        if frame.kind == Kind.MESSAGE:
-            context = ClientContext({"subject": frame.topic.decode("utf-8", "replace")})
-            self._answer(frame, context, discard=True)
-        elif frame.kind == Kind.INVOKE:
-            discard = bool(frame.flags & Flag.EVENT)
+        kind = frame.kind
+        sent: bytes | ClientContext | None
+        if kind == _MESSAGE:
+            discard, sent = True, frame.topic
+        elif kind == _INVOKE:
+            discard = bool(frame.flags & _EVENT)
             sent = self._client_context(frame.context) if frame.context else None
-            self._answer(frame, sent, discard=discard)
-
-    def _answer(self, frame: Frame, client_context: ClientContext | None, *, discard: bool) -> None:
-        """Run the handler for one item and send the result."""
-        flags, result = self._run(frame, client_context, discard=discard)
-        for writer in self._writers:
-            writer.end_line()
+        else:
+            return
+        flags, result = self._run(frame, sent, discard)
+        for lines in self._lines:
+            if lines:
+                self._end_lines()
         if frame.id:
-            self._channel.send(Kind.RESULT, flags, self._endpoint, frame.id, b"", b"", result)
+            more = self._left > 0
+            self._channel.answer(flags, self._endpoint, frame.id, result, more=more)
 
     def _run(
-        self, frame: Frame, client_context: ClientContext | None, *, discard: bool
+        self,
+        frame: Frame,
+        sent: bytes | ClientContext | None,
+        discard: bool,  # noqa: FBT001 - for every message
     ) -> tuple[int, bytes]:
         """Return the flags and the payload of a RESULT."""
         handler = self._handler
         assert handler is not None  # noqa: S101 - `serve` follows `start`
+        forks = self._forks
         try:
             event = frame.payload if self._binary else _parse(frame.payload)
-            request_id = _native.request_id(self._boot, frame.id)
-            result = handler(event, LambdaContext(self._facts, request_id, client_context))
-            self._leave_forked_child(None)
+            result = handler(event, LambdaContext(self._facts, frame.id, sent))
+            if forks.is_child:
+                self._leave_forked_child(None)
             return 0, b"" if discard else self._encode(result)
         except (SystemExit, KeyboardInterrupt) as exc:
             self._leave_forked_child(exc)
@@ -248,6 +264,10 @@ class Worker:
         except BaseException as exc:  # noqa: BLE001 - an outcome, like a result
             self._leave_forked_child(exc)
             return Flag.HANDLED, self._handled(exc)
+
+    def _end_lines(self) -> None:
+        for writer in self._writers:
+            writer.end_line()
 
     def _handled(self, exc: BaseException) -> bytes:
         """Log what a handler raised and return its error document."""
@@ -374,12 +394,16 @@ class _Forks:
 
     The signal waits while the fork is made: the interpreter would forget one that reached the child
     before the child has the default handler.
+
+    Attributes:
+        is_child: Whether this process is such a child.
     """
 
-    __slots__ = ("_masks",)
+    __slots__ = ("_masks", "is_child")
 
     def __init__(self) -> None:
         self._masks: dict[int, set[int]] = {}
+        self.is_child = False
 
     def begin(self) -> None:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -389,6 +413,7 @@ class _Forks:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(get_ident(), set()))
 
     def end_in_child(self) -> None:
+        self.is_child = True
         current = signal.getsignal(signal.SIGTERM)
         if getattr(current, "__func__", None) is Worker._terminated:  # noqa: SLF001 - its own handler
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

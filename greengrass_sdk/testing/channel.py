@@ -103,6 +103,10 @@ class FakeChannel:
         frame = Frame(kind, flags, endpoint, id, topic, bytes(context), bytes(payload))
         self._plane.receive(self.peer, frame)
 
+    def answer(self, flags: int, endpoint: int, id: int, payload: Data, *, more: bool) -> None:  # noqa: ARG002 - the core hears of each
+        """Hand a RESULT to the core."""
+        self.send(Kind.RESULT, flags, endpoint, id, b"", b"", payload)
+
     def call(
         self,
         kind: int,

@@ -23,6 +23,7 @@
 #define KEEP_GIL 16384 /* bytes; a copy of that takes less than 1 us */
 #define BATCH 64
 #define BATCH_BYTES 262144
+#define HELD 16 /* answers in a row that need not wake the core */
 
 /* --- objects of a Python class with __slots__ --- */
 
@@ -120,6 +121,7 @@ struct lane {
     PyObject *outgoing; /* frames that go first */
     PyObject *extend;   /* name of a method */
     struct shape frame;
+    unsigned held; /* answers since the core was woken for one */
 };
 
 static void lane_dealloc(PyObject *object)
@@ -210,7 +212,7 @@ static void let_go(struct part *part)
 /* Sizes are checked: no frame is larger than 32 bits can tell. */
 static int send_frame(struct lane *self, const struct gg_header *header,
                       const struct part *topic, const struct part *context,
-                      const struct part *payload)
+                      const struct part *payload, int64_t deadline)
 {
     PyThreadState *state = NULL;
     int status;
@@ -224,7 +226,7 @@ static int send_frame(struct lane *self, const struct gg_header *header,
                         header->endpoint, header->id, topic->data,
                         (uint16_t)topic->size, context->data,
                         (uint32_t)context->size, payload->data,
-                        (uint32_t)payload->size, 0);
+                        (uint32_t)payload->size, deadline);
     if (state != NULL)
         PyEval_RestoreThread(state);
     return status;
@@ -284,8 +286,8 @@ static PyObject *lane_send(PyObject *object, PyObject *const *args,
                                    .kind = (uint8_t)kind,
                                    .flags = (uint8_t)flags};
 
-        done = send_frame(self, &header, &parts[0], &parts[1], &parts[2]) ==
-               GG_OK;
+        done = send_frame(self, &header, &parts[0], &parts[1], &parts[2],
+                          0) == GG_OK;
     }
     while (found > 0)
         let_go(&parts[--found]);
@@ -334,7 +336,47 @@ static PyObject *lane_publish(PyObject *object, PyObject *const *args,
                                    .kind = GG_PUBLISH};
         struct part none = {.data = NULL};
 
-        done = send_frame(self, &header, &topic, &none, &payload) == GG_OK;
+        done = send_frame(self, &header, &topic, &none, &payload, GG_SOON) ==
+               GG_OK;
+    }
+    let_go(&payload);
+    return answer(done);
+}
+
+PyDoc_STRVAR(answer_doc,
+"answer(flags, endpoint, id, payload, more)\n--\n\n"
+"Send a RESULT if that can be done at once, and return whether it was. With\n"
+"`more` another one will follow soon, and the core need not be woken for each.");
+
+static PyObject *lane_answer(PyObject *object, PyObject *const *args,
+                             Py_ssize_t count)
+{
+    struct lane *self = (struct lane *)object;
+    unsigned long long flags, endpoint, id;
+    struct part none = {.data = NULL};
+    struct part payload;
+    int more, done;
+
+    if (count != 5) {
+        PyErr_SetString(PyExc_TypeError, "answer() takes 5 arguments");
+        return NULL;
+    }
+    more = PyObject_IsTrue(args[4]);
+    if (more < 0 || !is_free(self) ||
+        read_int(args[0], UINT8_MAX, &flags) != 0 ||
+        read_int(args[1], UINT32_MAX, &endpoint) != 0 ||
+        read_int(args[2], UINT64_MAX, &id) != 0 ||
+        !find_bytes(&payload, args[3], 0))
+        return answer(0);
+    self->held = more && self->held < HELD ? self->held + 1 : 0;
+    {
+        struct gg_header header = {.id = id,
+                                   .endpoint = (uint32_t)endpoint,
+                                   .kind = GG_RESULT,
+                                   .flags = (uint8_t)flags};
+
+        done = send_frame(self, &header, &none, &none, &payload,
+                          self->held > 0 ? GG_SOON : 0) == GG_OK;
     }
     let_go(&payload);
     return answer(done);
@@ -392,23 +434,41 @@ static PyObject *make_frames(struct lane *self,
     return frames;
 }
 
-PyDoc_STRVAR(take_doc,
-"take(frames)\n--\n\n"
-"Extend `frames` by those that lie in the ring, up to a large one, and return\n"
-"whether there were any. When there is news on the socket there are none.");
+/* Whether all of them are work, and none an answer to somebody's call. */
+static int is_work(const struct gg_port_view *views, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (views[i].kind != GG_MESSAGE && views[i].kind != GG_INVOKE)
+            return 0;
+    return 1;
+}
 
-static PyObject *lane_take(PyObject *object, PyObject *frames)
+PyDoc_STRVAR(take_doc,
+"take(frames, work=None)\n--\n\n"
+"Extend `frames` by those that lie in the ring, up to a large one, and return\n"
+"whether there were any. Instead of `frames`, extend `work` if all of them are\n"
+"work. When there is news on the socket there are none.");
+
+static PyObject *lane_take(PyObject *object, PyObject *const *args,
+                           Py_ssize_t arguments)
 {
     struct lane *self = (struct lane *)object;
     struct gg_port_view views[BATCH];
-    PyObject *made, *done = NULL;
+    PyObject *frames, *made, *done = NULL;
     int count, collects;
 
+    if (arguments < 1 || arguments > 2) {
+        PyErr_SetString(PyExc_TypeError, "take() takes 1 or 2 arguments");
+        return NULL;
+    }
     if (self->port == NULL)
         return PyBool_FromLong(0);
     count = self->receive(self->port, views, BATCH, BATCH_BYTES);
     if (count <= 0)
         return PyBool_FromLong(0);
+    frames = args[arguments > 1 && args[1] != Py_None && is_work(views, count)
+                      ? 1
+                      : 0];
     /* A collection could call a finalizer, and that receive. */
     collects = PyGC_Disable();
     made = make_frames(self, views, count);
@@ -439,7 +499,8 @@ static PyObject *lane_close(PyObject *object, PyObject *nothing)
 static PyMethodDef lane_methods[] = {
     {"send", FAST(lane_send), METH_FASTCALL, send_doc},
     {"publish", FAST(lane_publish), METH_FASTCALL, publish_doc},
-    {"take", lane_take, METH_O, take_doc},
+    {"answer", FAST(lane_answer), METH_FASTCALL, answer_doc},
+    {"take", FAST(lane_take), METH_FASTCALL, take_doc},
     {"close", lane_close, METH_NOARGS, close_doc},
     {NULL, NULL, 0, NULL},
 };

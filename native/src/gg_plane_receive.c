@@ -11,6 +11,8 @@ enum {
     SOCKET_READS = 64   /* for a descriptor that must be there */
 };
 
+static const double LOOK_S = GG_LOOK_NS / 1e9;
+
 /* Whether the router still listens to it. */
 static int is_heard(const struct gg_plane *plane, const struct gg_link *link)
 {
@@ -306,6 +308,37 @@ static int take_frame(struct gg_plane *plane, struct gg_link *link,
     return take_view(plane, link, &view, now);
 }
 
+/* Whether a worker that has just answered will soon do so again: it has more
+ * in hand, and was quick. */
+static int is_at_it(const struct gg_plane *plane, const struct gg_link *link)
+{
+    const struct gg_peer *peer =
+        gg_table_get(&plane->router->peers, link->number);
+
+    return peer != NULL && peer->worker != NULL &&
+           peer->worker->sent.count > 0 && peer->worker->last_run_s < LOOK_S;
+}
+
+/* Guess of what came whether more will. */
+static void guess(const struct gg_plane *plane, struct gg_link *link, int first,
+                  double now)
+{
+    int answers = 0;
+    int publishes = 0;
+
+    for (int i = first; i < link->count; i++) {
+        answers += link->views[i].kind == GG_RESULT;
+        publishes += link->views[i].kind == GG_PUBLISH;
+    }
+    if (publishes > 0) {
+        if (publishes > 1 || now - link->published_at < LOOK_S)
+            link->lively = 1;
+        link->published_at = now;
+    }
+    if (answers > 0 && is_at_it(plane, link))
+        link->lively = 1;
+}
+
 int gg_link_receive(struct gg_plane *plane, struct gg_link *link)
 {
     double now;
@@ -344,6 +377,7 @@ int gg_link_receive(struct gg_plane *plane, struct gg_link *link)
         link->at++;
     }
     link->at = link->count;
+    guess(plane, link, first, now);
     gg_port_release(&link->port);
     return link->count - first;
 }
@@ -384,14 +418,21 @@ void gg_link_waste(struct gg_plane *plane, struct gg_link *link)
 void gg_link_wake(struct gg_plane *plane, struct gg_link *link)
 {
     link->woken = 1;
-    if (link->attached && !link->over && link->in == NULL)
+    if (link->attached && !link->over &&
+        (link->in == NULL || link->in == &plane->soon))
         gg_link_move(link, &plane->active);
 }
 
-/* Nothing is left to be done for it: let it sleep, unless something came. */
+/* Nothing is left to be done for it: let it sleep, unless something came.
+ *
+ * A wake-up for each message of a flood costs more than all else. So a lively
+ * peer is asked to wake us only for what somebody waits for, and is looked at
+ * again by ourselves in a moment; when nothing came by then, it wakes us for
+ * everything again. */
 static void park(struct gg_plane *plane, struct gg_link *link)
 {
-    uint32_t want = GG_WANT_DATA;
+    int soon = link->lively;
+    uint32_t want = soon ? GG_WANT_SOON : GG_WANT_DATA;
 
     if (link->overflow.count > 0)
         want |= GG_WANT_ROOM;
@@ -401,7 +442,9 @@ static void park(struct gg_plane *plane, struct gg_link *link)
     if (link->over || link->in != &plane->active)
         return;
     if (gg_port_park(&link->port, want, gg_link_need(link)) == GG_AGAIN) {
-        gg_link_move(link, NULL);
+        link->lively = 0;
+        link->look_at = soon ? gg_clock() + GG_LOOK_NS : 0;
+        gg_link_move(link, soon ? &plane->soon : NULL);
         return;
     }
     link->woken = 1;

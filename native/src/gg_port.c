@@ -179,7 +179,7 @@ int gg_port_tell(struct gg_port *port)
     if (status != GG_OK)
         return status;
     (void)gg_add_seq(&port->theirs->news, 1);
-    offer(port, GG_WANT_DATA);
+    offer(port, GG_WANT_DATA | GG_WANT_SOON);
     leave(port);
     return GG_OK;
 }
@@ -212,6 +212,7 @@ struct frame_parts {
     int bulk; /* descriptor, or -1 */
     int is_bulk;
     int staged; /* to be shown to the peer later, with others */
+    int soon;   /* the peer need not be woken if it will look soon */
     uint8_t wipe; /* GG_WIPE or 0 */
 };
 
@@ -253,11 +254,11 @@ static int count_in_flight(struct gg_port *port, uint32_t *count)
 }
 
 /* Show the peer what was staged, and wake it. */
-static void commit(struct gg_port *port)
+static void commit(struct gg_port *port, int soon)
 {
     gg_ring_commit(&port->out);
     gg_store_relaxed(&port->produced, port->out.own);
-    offer(port, GG_WANT_DATA);
+    offer(port, soon ? GG_WANT_DATA : GG_WANT_DATA | GG_WANT_SOON);
 }
 
 /* Reserve, then send the descriptor, which cannot be taken back. */
@@ -273,7 +274,7 @@ static int reserve_bulk(struct gg_port *port, const struct frame_parts *frame,
     if (in_flight >= GG_BULK_IN_FLIGHT)
         return GG_AGAIN;
     if (port->out.staged != port->out.own) /* so that a rollback spares it */
-        commit(port);
+        commit(port, 0);
     status = gg_ring_reserve(&port->out, frame->header.length, at);
     if (status != GG_OK)
         return status;
@@ -303,7 +304,7 @@ static int send_locked(struct gg_port *port, const struct frame_parts *frame)
         gg_store_relaxed(&port->out.shared->cpu, cpu);
     }
     if (!frame->staged)
-        commit(port);
+        commit(port, frame->soon);
     return GG_OK;
 }
 
@@ -333,7 +334,7 @@ static int send_parts(struct gg_port *port, const struct frame_parts *frame,
         uint32_t need = frame->is_bulk ? UINT32_MAX : frame->header.length;
         int status = try_send(port, frame);
 
-        if (status != GG_AGAIN || deadline == 0 || port->side == GG_SIDE_CORE)
+        if (status != GG_AGAIN || deadline <= 0 || port->side == GG_SIDE_CORE)
             return status;
         status =
             gg_port_wait(port, GG_WANT_ROOM, need, alarms, deadline, 0);
@@ -357,7 +358,7 @@ static int send_bulk(struct gg_port *port, struct frame_parts *frame,
         return status;
     /* A memfd is not cheap: make none that would only be thrown away. */
     if (!has_room(port, UINT32_MAX) &&
-        (deadline == 0 || port->side == GG_SIDE_CORE))
+        (deadline <= 0 || port->side == GG_SIDE_CORE))
         status = GG_AGAIN;
     leave(port);
     if (status == GG_OK)
@@ -431,7 +432,7 @@ int gg_port_flush(struct gg_port *port)
     (void)pthread_mutex_lock(&port->sending);
     status = check_open(port);
     if (status == GG_OK && port->out.staged != port->out.own)
-        commit(port);
+        commit(port, 0);
     (void)pthread_mutex_unlock(&port->sending);
     return status;
 }
@@ -455,6 +456,7 @@ int gg_port_send(struct gg_port *port, uint8_t kind, uint8_t flags,
         .payload = payload,
         .payload_size = payload_size,
         .bulk = -1,
+        .soon = deadline == GG_SOON,
     };
     int status;
 
@@ -724,7 +726,7 @@ static int look(struct gg_port *port, uint32_t want, uint32_t need)
 
     if ((gg_load_seq(&port->users) & CLOSED) != 0)
         return GG_ECLOSED;
-    if ((want & GG_WANT_DATA) != 0) {
+    if ((want & (GG_WANT_DATA | GG_WANT_SOON)) != 0) {
         if (has_data(port))
             ready |= GG_WANT_DATA;
         if (has_news(port))

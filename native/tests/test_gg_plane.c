@@ -342,6 +342,39 @@ TEST(messages_pass_from_worker_to_worker_in_order)
     close_scene(&scene);
 }
 
+/* The worker answers as one does that has more in hand; nobody wakes the plane
+ * for what is on its way, and all of it arrives. */
+TEST(what_need_not_wake_the_plane_arrives_in_order)
+{
+    static struct scene scene;
+    int64_t until = shortly();
+    uint64_t sent = 0;
+
+    open_scene(&scene, 2, 1 << 20);
+    for (uint64_t number = 0; number < 3000; number++) {
+        struct frame frame;
+
+        for (; sent < number + 40 && sent < 3000; sent++) {
+            uint8_t payload[64];
+
+            gg_fill(payload, sizeof payload, sent);
+            while (gg_port_send(&scene.workers[0].port, GG_PUBLISH, 0, 1, 0,
+                                "a/b", 3, NULL, 0, payload, sizeof payload,
+                                GG_SOON) != GG_OK)
+                CHECK(gg_clock() < until);
+        }
+        frame = receive(&scene.workers[1]);
+        CHECK_INT(64, frame.size);
+        CHECK(gg_is_filled(frame.payload, 64, number));
+        free(frame.payload);
+        CHECK_INT(GG_OK, gg_port_send(&scene.workers[1].port, GG_RESULT, 0, 2,
+                                      frame.id, "", 0, NULL, 0, NULL, 0,
+                                      number % 16 == 15 ? 0 : GG_SOON));
+    }
+    await_idle(&scene);
+    close_scene(&scene);
+}
+
 TEST(an_invocation_comes_back_with_its_result)
 {
     static struct scene scene;

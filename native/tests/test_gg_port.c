@@ -415,6 +415,55 @@ TEST(the_core_parks_and_its_event_rings_once)
     gg_pair_close(&pair);
 }
 
+static int put_soon(struct gg_port *port, uint64_t id)
+{
+    uint8_t payload;
+
+    gg_fill(&payload, 1, id);
+    return gg_port_send(port, GG_PUBLISH, 0, 0, id, "t", 1, NULL, 0, &payload,
+                        1, GG_SOON);
+}
+
+TEST(a_core_that_looks_soon_is_woken_for_what_somebody_waits_for)
+{
+    struct gg_pair pair;
+    uint64_t ring = 0;
+    uint64_t id = 0;
+
+    gg_pair_open(&pair, CAPACITY);
+    CHECK_INT(GG_AGAIN, gg_port_park(&pair.core, GG_WANT_SOON, 0));
+    CHECK_INT(GG_OK, put_soon(&pair.worker, 1));
+    CHECK_INT(-1, read(pair.event, &ring, sizeof ring));
+    CHECK_INT(GG_OK, put(&pair.worker, 2, 1, 0));
+    CHECK_INT(8, read(pair.event, &ring, sizeof ring));
+    CHECK_INT(GG_WANT_DATA, gg_port_park(&pair.core, GG_WANT_SOON, 0));
+    for (uint64_t i = 1; i <= 2; i++) {
+        CHECK_INT(GG_OK, get(&pair.core, &id));
+        CHECK_INT(i, id);
+    }
+    CHECK_INT(GG_AGAIN, gg_port_park(&pair.core, GG_WANT_SOON, 0));
+    CHECK_INT(GG_OK, gg_port_tell(&pair.worker));
+    CHECK_INT(8, read(pair.event, &ring, sizeof ring));
+    CHECK_INT(1, gg_port_hear(&pair.core));
+    CHECK_INT(GG_AGAIN, gg_port_park(&pair.core, GG_WANT_DATA, 0));
+    CHECK_INT(GG_OK, put_soon(&pair.worker, 3)); /* it would not look */
+    CHECK_INT(8, read(pair.event, &ring, sizeof ring));
+    gg_pair_close(&pair);
+}
+
+TEST(what_may_come_soon_does_not_wait_for_room)
+{
+    struct gg_pair pair;
+    uint64_t sent = 0;
+
+    gg_pair_open(&pair, CAPACITY);
+    while (put_soon(&pair.worker, sent) == GG_OK)
+        sent++;
+    CHECK(sent > CAPACITY / 32 - 2);
+    CHECK_INT(GG_AGAIN, put_soon(&pair.worker, sent));
+    gg_pair_close(&pair);
+}
+
 TEST(the_core_hears_of_room_when_half_the_ring_is_free)
 {
     struct gg_pair pair;

@@ -14,7 +14,7 @@ from collections import deque
 from itertools import islice, repeat
 from time import monotonic
 
-from greengrass_sdk._native import MAX_FRAME
+from greengrass_sdk._native import MAX_FRAME, Kind
 from greengrass_sdk._native._py.exchange import Call, Exchange, Waiter
 from greengrass_sdk._native._py.link import Link
 from greengrass_sdk.errors import RequestTimeoutError
@@ -82,6 +82,9 @@ class LinkChannel:
         except BaseException:
             exchange.retract(outgoing)
             raise
+
+    def answer(self, flags: int, endpoint: int, id: int, payload: Buffer, *, more: bool) -> None:  # noqa: ARG002 - each is written at once
+        self.send(Kind.RESULT, flags, endpoint, id, b"", b"", payload)
 
     def post(
         self,
@@ -212,6 +215,8 @@ class LinkChannel:
         batch: list[Frame] = []
         try:
             if not inbox:
+                if exchange.take_work(batch, max_bytes):
+                    return batch
                 exchange.look()
             while not self._unload(batch, max_bytes):
                 if waiter is None:

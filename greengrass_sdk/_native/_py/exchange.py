@@ -366,6 +366,16 @@ class Exchange:
         with self.lock:
             self._read(self.link(), None)
 
+    def take_work(self, batch: list[Frame], max_bytes: int) -> bool:
+        """
+        Extend `batch` by work that is there, past the inbox, which is empty; return whether it was.
+
+        Raises:
+            CoreUnavailableError: The connection is gone.
+        """
+        with self.lock:
+            return self.link().take_work(batch, max_bytes)
+
     def _read(self, link: Link, me: Waiter | None) -> None:
         """Read what is there and hand it out; who reads need not be told. Holds the lock."""
         frames = link.read()

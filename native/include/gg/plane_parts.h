@@ -17,7 +17,8 @@ enum {
     GG_CONTROL_WAITING = 4 * GG_CONTROL_MOST, /* in the inbox, of one peer */
     GG_HANDLES_MOST = 128, /* of payloads that stay in their descriptors */
     GG_WAKES_MOST = 1024,  /* for nothing, in a row */
-    GG_WAKES_A_SECOND = 64
+    GG_WAKES_A_SECOND = 64,
+    GG_LOOK_NS = 50000 /* how soon who is lively is looked at again */
 };
 
 /* What an event of the epoll set is about: twice the number of a link, and 1
@@ -57,10 +58,16 @@ struct gg_link {
     double wakes_at;
     uint64_t wakes_wasted;
 
+    /* Who is lively is looked at again soon, at `look_at`, and spared waking us
+     * for each frame; see park(). */
+    int64_t look_at;
+    double published_at; /* when it last did */
+
     uint8_t attached; /* the router knows it: its ring is read */
     uint8_t touched;
     uint8_t held;     /* by gg_router_hold() */
     uint8_t woken;    /* it asked to be looked at */
+    uint8_t lively;   /* more will come, as it looked since it was last parked */
     uint8_t ended;    /* its socket */
     uint8_t over;     /* dead: to be freed before the lock is given up */
 };
@@ -73,6 +80,7 @@ struct gg_plane {
     struct gg_table links; /* number: struct gg_link */
 
     struct gg_list active;  /* to be served, in turn */
+    struct gg_list soon;    /* to be served again in a moment, in that order */
     struct gg_list blocked; /* to be served again at `retry_at` */
     struct gg_list touched;
     struct gg_list dead;

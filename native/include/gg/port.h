@@ -117,8 +117,9 @@ void gg_port_free(struct gg_port *port);
 
 /* Send one frame whole, or nothing of it.
  *
- * While there is no room it sleeps until `deadline`; with 0, and always in the
- * core, it does not. The other end is woken if it sleeps.
+ * While there is no room it sleeps until `deadline`; with 0 or GG_SOON, and
+ * always in the core, it does not. The other end is woken if it sleeps; with
+ * GG_SOON not if it will look by itself.
  * Returns GG_AGAIN (no room, and not to wait), GG_ETIMEOUT, GG_EINTR, what
  * gg_header_check() finds, GG_ELENGTH also for a payload of more than
  * GG_BULK_MOST or a context beside which nothing fits into the ring, GG_ERING,
@@ -202,7 +203,8 @@ GG_NODISCARD int gg_port_wait(struct gg_port *port, uint32_t want,
 
 /* Say that this end sleeps elsewhere: the core in epoll_wait(), a worker with
  * GG_WANT_SOCKET in poll(). Returns GG_AGAIN when it may now sleep, else as
- * gg_port_wait(). */
+ * gg_port_wait(). With GG_WANT_SOON in place of GG_WANT_DATA it must not sleep
+ * for long: what was sent with GG_SOON does not wake it. */
 GG_NODISCARD int gg_port_park(struct gg_port *port, uint32_t want,
                               uint32_t need);
 

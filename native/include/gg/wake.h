@@ -23,11 +23,15 @@
 enum gg_want {
     GG_WANT_DATA = 1,  /* a frame in the ring, or news */
     GG_WANT_ROOM = 2,  /* space in the other ring */
-    GG_WANT_SOCKET = 4 /* it sleeps in poll(): a futex does not wake it */
+    GG_WANT_SOCKET = 4, /* it sleeps in poll(): a futex does not wake it */
+    GG_WANT_SOON = 8 /* what DATA is, but it will look by itself in a moment */
 };
 
 /* Deadlines: nanoseconds of CLOCK_MONOTONIC. */
 #define GG_FOREVER INT64_MAX
+/* In place of a deadline: as 0, and nobody waits for it, so a reader that will
+ * look in a moment (GG_WANT_SOON) need not be woken. */
+#define GG_SOON INT64_C(-1)
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 int64_t gg_clock(void);
@@ -48,7 +52,7 @@ static inline uint32_t gg_park_take(gg_atomic *word, uint32_t offered)
     if ((gg_load_seq(word) & offered) == 0)
         return 0;
     return gg_swap_seq(word, 0) &
-           (GG_WANT_DATA | GG_WANT_ROOM | GG_WANT_SOCKET);
+           (GG_WANT_DATA | GG_WANT_ROOM | GG_WANT_SOCKET | GG_WANT_SOON);
 }
 
 /* --- futex --- */

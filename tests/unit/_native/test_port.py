@@ -51,6 +51,32 @@ def put(port, *fields):
     return port.send(OutgoingFrame(*fields))
 
 
+class Taker:
+    """A lane that takes what C would give it."""
+
+    def __init__(self, *frames, work):
+        self.frames, self.work = frames, work
+
+    def take(self, ready, batch=None):
+        (batch if self.work else ready).extend(self.frames)
+        return bool(self.frames)
+
+
+def test_work_goes_past_what_was_received_and_nothing_else_does():
+    item = Frame(Kind.MESSAGE, 0, 0, 1)
+    with pair() as (_, worker):
+        batch: list[Frame] = []
+        assert not worker.take_work(Taker(work=True), batch)
+        assert not worker.take_work(Taker(item, item, work=False), batch)
+        assert not worker.take_work(Taker(item, work=True), batch)  # those come first
+        assert [] == batch
+        received, _ = worker.receive()
+        assert [item, item] == list(received)
+        received.clear()
+        assert worker.take_work(Taker(item, work=True), batch)
+        assert [item] == batch
+
+
 # --- the model
 
 SIZES = st.one_of(

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import time
 from typing import Any
 
@@ -32,10 +34,11 @@ def facts(**changes):
 
 def test_the_context_has_what_v1_and_lambda_give():
     client = ClientContext({"subject": "a/b"})
-    context = LambdaContext(facts(), "id-1", client)
+    context = LambdaContext(facts(boot=bytes(range(8))), 1, client)
     assert type(context).__name__ == "LambdaContext"
     assert ARN == context.invoked_function_arn
-    assert ("led", "3", "id-1") == (
+    identifier = "00010203-0405-8607-8000-000000000001"
+    assert ("led", "3", identifier) == (
         context.function_name,
         context.function_version,
         context.aws_request_id,
@@ -46,12 +49,34 @@ def test_the_context_has_what_v1_and_lambda_give():
     assert context.log_group_name == "/aws/lambda/led"
     assert context.log_stream_name.endswith("/[3]abc")
     assert len("2026/11/21/[3]abc") == len(context.log_stream_name)
-    assert "id-1" in repr(context)
+    assert identifier in repr(context)
     assert "a/b" in repr(context)
 
 
+def test_a_message_has_its_topic_as_the_subject():
+    context = LambdaContext(facts(), 1, "wärme/\udcff".encode("utf-8", "surrogateescape"))
+    assert context.client_context is not None
+    assert context.client_context is context.client_context
+    assert {"subject": "wärme/\ufffd"} == context.client_context.custom
+
+
+def test_what_was_put_on_the_context_stays():
+    context: Any = LambdaContext(facts(), 1, None)
+    context.function_name = "mine"
+    assert ("mine", "3") == (context.function_name, context.function_version)
+    assert not hasattr(context, "nothing")
+    with pytest.raises(AttributeError, match="'LambdaContext' object has no attribute 'nothing'"):
+        _ = context.nothing
+
+
+def test_a_context_can_be_copied():
+    context = copy.copy(LambdaContext(facts(), 1, b"a/b"))
+    assert "led" == context.function_name
+    assert "led" == pickle.loads(pickle.dumps(vars(context)))["function_name"]
+
+
 def test_libraries_may_put_attributes_on_the_context():
-    context: Any = LambdaContext(facts(), "id-1", None)
+    context: Any = LambdaContext(facts(), 1, None)
     context.extra = 1
     assert context.extra == 1
 
@@ -59,7 +84,7 @@ def test_libraries_may_put_attributes_on_the_context():
 def test_the_remaining_time_counts_down_to_zero(monkeypatch):
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    context = LambdaContext(facts(timeout_s=2.5), "id-1", None)
+    context = LambdaContext(facts(timeout_s=2.5), 1, None)
     assert context.get_remaining_time_in_millis() == 2500
     now = 102.0
     assert context.get_remaining_time_in_millis() == 500

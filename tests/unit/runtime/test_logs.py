@@ -222,7 +222,7 @@ def test_threads_do_not_mix_their_lines(log, out):
     for thread in threads:
         thread.join()
     assert sorted(log.messages()) == [b"a a", b"b b"]
-    assert out._lines == {}
+    assert out.lines == {}
 
 
 def test_ending_all_lines_takes_those_of_other_threads_too(log, out):

@@ -17,7 +17,7 @@ import pytest
 from fake_core import FakeCore, encoded, result, verdict
 from interrupts import places, raise_interrupted, run
 
-from greengrass_sdk._native import MAX_FRAME, Frame, Kind
+from greengrass_sdk._native import MAX_FRAME, Flag, Frame, Kind
 from greengrass_sdk._native._py import channel as channel_module, exchange, link
 from greengrass_sdk._native._py.channel import StreamChannel
 from greengrass_sdk.errors import (
@@ -30,6 +30,7 @@ MODULES = [channel_module, exchange, link]
 LARGE = 6 * 1024 * 1024
 
 # Where CPython 3.11 may run a signal handler; newer ones look for signals less often.
+FEW_PLACES = 4  # of a receive that needs not wait
 PLACES = 20 if sys.version_info < (3, 12) else 0
 
 
@@ -520,6 +521,35 @@ def test_a_receive_may_be_interrupted_anywhere_without_loss_or_repetition():
             if where is None:
                 break
     assert at >= PLACES  # how many depends on how the threads take turns
+
+
+def test_a_batch_may_be_interrupted_anywhere_without_loss_or_repetition():
+    for at in places():
+        with FakeCore() as core:
+            channel = core.channel
+            for number in range(3):
+                core.message("t", b"%d" % number)
+            got: list[Frame] = []
+
+            def action(channel=channel, got=got):
+                got.extend(channel.receive_batch(1 << 20))
+
+            where = run(MODULES, action, raise_interrupted, at=at)
+            check_that_it_works(channel, core)
+            while len(got) < 3:
+                got.extend(channel.receive_batch(1 << 20, 10))
+            assert [b"0", b"1", b"2"] == [frame.payload for frame in got]
+            if where is None:
+                break
+    assert at >= FEW_PLACES  # how many depends on how the threads take turns
+
+
+def test_an_answer_to_an_item_is_a_result(core):
+    core.channel.answer(Flag.HANDLED, 3, 7, b"first", more=True)
+    core.channel.answer(0, 3, 8, b"", more=False)
+    assert [(Kind.RESULT, Flag.HANDLED, 3, 7, b"first"), (Kind.RESULT, 0, 3, 8, b"")] == [
+        (frame.kind, frame.flags, frame.endpoint, frame.id, frame.payload) for frame in core.wait(2)
+    ]
 
 
 @pytest.mark.parametrize("nested", ["send", "call"])
