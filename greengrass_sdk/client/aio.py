@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk.client._client import RECEIVE_BYTES, Connection
+from greengrass_sdk.client.payloads import check_size, encode_payload
 from greengrass_sdk.client.requests import (
     VERDICT_S,
     Invocation,
@@ -117,7 +118,21 @@ class AsyncClient:
         """Return a shadow of a thing, whose calls are coroutines; see `Client.shadow`."""
         from greengrass_sdk.client.shadows import AsyncShadow
 
-        return AsyncShadow(self.invoke, thing, name)
+        return AsyncShadow(self._ask, thing, name)
+
+    async def _ask(
+        self, service: str, payload: Payload = b"", *, client_context: bytes
+    ) -> Frame | InvokeResult:
+        """Invoke a service of the core, of whose result only the payload is looked at."""
+        connection = self._connection
+        session = connection.session() if connection.ready else await self._session()
+        data = payload if type(payload) is bytes else encode_payload(payload)
+        check_size(len(data), session.invoke_payload_bytes, "request", "invoke_payload_bytes")
+        head, body = (Kind.INVOKE, 0, session.endpoint), (service.encode(), client_context, data)
+        answer = await _call(session, head, body, None)
+        if answer.kind == Kind.RESULT and not answer.flags:
+            return answer
+        return Invocation(session, service, data, None, client_context).finish(answer)
 
     async def secret(
         self, id: str, stage: str = "AWSCURRENT", *, version_id: str | None = None

@@ -23,6 +23,7 @@ import filters
 import footprint
 import publishing
 import report
+import shadows
 import startup
 import throughput
 import trips
@@ -46,6 +47,7 @@ MEASUREMENTS = {
     "filters": Measurement("Many subscriptions", filters.measure),
     "trips": Measurement("Invocations", trips.measure),
     "large": Measurement("Invocations with large payloads", trips.measure_large),
+    "shadows": Measurement("Shadows", shadows.measure),
     "cold": Measurement("Cold start", cold_start.measure),
     "footprint": Measurement("Memory and idle load", footprint.measure),
     "imports": Measurement("Imports", startup.imports),
