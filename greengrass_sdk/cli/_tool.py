@@ -70,5 +70,5 @@ def parse_json_object(text: str, option: str, *, prog: str) -> dict[str, Any]:
     except ValueError as error:
         raise UsageError(f"{option} is not JSON: {error}", prog=prog) from error
     if not isinstance(value, dict):
-        raise UsageError(f"{option} must be a JSON object, like '{{\"custom\": {{}}}}'", prog=prog)
+        raise UsageError(f"{option} must be a JSON object, like '{{\"key\": 1}}'", prog=prog)
     return value

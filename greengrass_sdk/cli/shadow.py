@@ -147,9 +147,9 @@ def _watch(args: argparse.Namespace, output: Output) -> None:
         if version == known:
             continue
         try:
-            document = None if version is None else json.loads(_ask_service(args, "get", b""))
+            document = json.loads(_ask_service(args, "get", b""))  # which also looks at the names
         except ShadowNotFoundError:
-            document = None  # deleted in between
+            document = None
         known = None if document is None else document["version"]
         if output.json:
             output.json_line({"thing": args.thing, "name": args.name, "shadow": document})

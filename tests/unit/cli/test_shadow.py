@@ -142,8 +142,8 @@ class Watched:
                 raise KeyboardInterrupt
             self.current = self.versions.pop(0)
             return {"version": None if self.current is None else abs(self.current)}
-        if self.current is not None and self.current < 0:
-            return answer({"code": 404, "message": "deleted meanwhile"})
+        if self.current is None or self.current < 0:
+            return answer({"code": 404, "message": "deleted, perhaps meanwhile"})
         return answer({**ACCEPTED, "version": self.current})
 
 
@@ -157,6 +157,14 @@ def test_a_watch_prints_each_version_until_it_is_interrupted(core, run, monkeypa
     ]
     assert [None, 1, None, 3] == versions
     assert [-1, None, 1, 1, None, 3] == watched.known
+
+
+def test_a_watch_of_what_no_thing_can_be_called_ends(core, run):
+    core.answers["shadow-change"] = {"version": None}
+    core.answers["invoke"] = answer({"code": 400, "message": "Invalid thing name", "timestamp": 1})
+    code, _, err = run("shadow", "watch", "no thing")
+    assert 40 == code
+    assert "Invalid thing name" in err
 
 
 def test_a_watch_with_json_prints_objects(core, run, monkeypatch):
