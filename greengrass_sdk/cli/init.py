@@ -40,32 +40,30 @@ def function_handler(event, context):
 '''
 
 TEST = '''\
-"""Calls the handler directly; what it publishes is recorded instead of sent."""
+"""
+Runs the group on a core in the process of the test.
 
-import json
-import sys
-from pathlib import Path
+The fixture `greengrass` comes with the package; `python -m pytest` needs nothing else.
+"""
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "hello"))
-
-import hello
+import pytest
 
 
-def test_the_handler_greets_by_name(monkeypatch):
-    published = []
-    monkeypatch.setattr(hello.client, "publish", lambda **message: published.append(message))
-
-    answer = hello.function_handler({"name": "Ada"}, None)
-
-    assert answer == {"message": "Hello, Ada!"}
-    assert [message["topic"] for message in published] == ["hello/world"]
-    assert json.loads(published[0]["payload"]) == answer
+@pytest.fixture(autouse=True)
+def group(greengrass):
+    greengrass.load("../group.toml")
 
 
-def test_the_handler_greets_the_world_when_nobody_is_named(monkeypatch):
-    monkeypatch.setattr(hello.client, "publish", lambda **message: None)
+def test_it_greets_who_asks(greengrass):
+    greengrass.deliver("hello/ask", {"name": "Ada"})
 
-    assert hello.function_handler({}, None) == {"message": "Hello, world!"}
+    message = greengrass.published("hello/world").one()
+    assert message.json() == {"message": "Hello, Ada!"}
+    assert message.targets == ("cloud",)
+
+
+def test_it_greets_the_world_when_nobody_is_named(greengrass):
+    assert greengrass.invoke("hello", {}).json() == {"message": "Hello, world!"}
 '''
 
 GROUP = """\

@@ -6,14 +6,13 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sys
 import zipfile
-from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
 from projects import write_project
 from running_core import GREENGRASS, RunningCore, copy_example
+from user_tests import PYTEST
 
 from greengrass_sdk import Client, FunctionHandledError
 from greengrass_sdk.testing import FakeCore
@@ -21,8 +20,6 @@ from greengrass_sdk.testing.tape import read_tape
 
 pytestmark = [pytest.mark.needs_core, pytest.mark.timeout(120)]
 
-INSTALLED = any(each.name == "greengrass_sdk" for each in entry_points(group="pytest11"))
-PLUGIN = [] if INSTALLED else ["-p", "greengrass_sdk.testing.plugin"]
 CODE = """
 import json, os, time
 import greengrasssdk
@@ -112,10 +109,9 @@ def test_the_test_that_is_made_of_a_recording_passes_and_finds_a_change(recorded
     ignore = ("--ignore", "at", "--ignore", "token")
     command = [*GREENGRASS, "tape", "to-test", str(recorded), *ignore, "-o", str(file)]
     subprocess.run(command, check=True, capture_output=True)
-    pytest_ = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", *PLUGIN]
 
     def run():
-        done = subprocess.run([*pytest_, file], capture_output=True, text=True, check=False)
+        done = subprocess.run([*PYTEST, file], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     assert (0, True) == ((result := run())[0], "1 passed" in result[1]), result[1]

@@ -4,12 +4,14 @@ Runs the code blocks of the manual, the README and the examples' READMEs (`nox -
 
 One page is one reader: its blocks share a folder and a Python namespace, from top to bottom.
 
-- `python` is executed; with a `:caption:` it is saved under that name instead, as the page says.
+- `python` is executed; with a `:caption:`, or a first line `# NAME.py`, it is saved under that
+  name instead, as the page says.
 - `console` runs each line after `$ ` in bash. What follows must match its output; `...` stands for
   anything. `greengrass run` without `--for` goes on in the background, as in a reader's first
-  terminal, until the next one starts or the page ends, and must then stop cleanly.
+  terminal, until the next one starts, a line `^C` or the end of the page, and must then stop
+  cleanly.
   A command may fail only if the block asks for its status next: `$ echo $?`.
-- `toml` must parse; a whole group file must be valid; with a `:caption:` it is saved.
+- `toml` must parse; a whole group file must be valid; with a name it is saved.
 - `json` must parse. `bash` is what cannot run here (installing, services): only its syntax counts.
 """
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 COMMAND_S = 30.0
 STOP_S = 15.0
+INTERRUPT = "^C"
 # Blocks that are shown, not run: drawings, excerpts of logs and answers, Sphinx's own directives.
 NOT_CODE = {"text", "c"}
 
@@ -153,6 +156,8 @@ def commands(block: str) -> list[tuple[str, str]]:
             while command.endswith("\\"):
                 command = f"{command[:-1]}{next(lines).removeprefix('> ')}"
             pairs.append((command, ""))
+        elif line == INTERRUPT:
+            pairs.append((INTERRUPT, ""))
         elif pairs:
             command, expected = pairs[-1]
             pairs[-1] = command, f"{expected}{line}\n"
@@ -174,6 +179,9 @@ def console(example: Example) -> str | None:
     reader: Reader = example.namespace["_reader"]
     pairs = commands(example.parsed)
     for number, (command, expected) in enumerate(pairs):
+        if command == INTERRUPT:
+            reader.stop()
+            continue
         if re.match(r"greengrass run\b", command) and "--for" not in command:
             reader.start(command)
             continue
@@ -191,8 +199,10 @@ def console(example: Example) -> str | None:
 
 
 def caption(example: Example) -> Path | None:
-    """Return where the reader saves the block, if it has a caption."""
+    """Return where the reader saves the block, if it has a caption or names itself."""
     name = example.region.lexemes.get("options", {}).get("caption")
+    if name is None and (comment := re.match(r"# (\S+\.(?:py|toml))\n", example.parsed)):
+        name = comment[1]
     if name is None:
         return None
     path: Path = example.namespace["_reader"].folder / name

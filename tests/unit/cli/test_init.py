@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from user_tests import PYTEST
 
 from greengrass_sdk.model.group import load_group
 
@@ -32,7 +32,7 @@ def files(folder):
 def pytest_in(folder):
     path = [str(PACKAGE), str(PACKAGE / "greengrass_sdk" / "dropin")]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+        [*PYTEST, "."],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         capture_output=True,

@@ -5,15 +5,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from importlib.metadata import entry_points
 
 import pytest
 from tapes import TapeBuilder
+from user_tests import PYTEST
 
-# Where the package is installed, pytest finds the plugin by itself.
-INSTALLED = any(each.name == "greengrass_sdk" for each in entry_points(group="pytest11"))
-PLUGIN = [] if INSTALLED else ["-p", "greengrass_sdk.testing.plugin"]
 LIGHT = """
 import greengrasssdk, json, time
 client = greengrasssdk.client("iot-data")
@@ -74,8 +70,9 @@ def test_the_test_stands_beside_the_tape_and_passes(run, tape):
     file = tape.parent / "test_my_tape.py"
 
     assert (0, f"wrote {file}\n", f"run it: python -m pytest {file}\n") == (code, out, err)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *PLUGIN, file]
-    done = subprocess.run(command, cwd=tape.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*PYTEST, file], cwd=tape.parent, capture_output=True, text=True, check=False
+    )
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
