@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Condition, Thread
@@ -58,14 +59,23 @@ class CoreProcess:
         self._asked = 0
         self.count = 0
         """How many events came so far."""
-        self._folder = TemporaryDirectory(prefix="greengrass-core-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
-        self.root = folder / host.ROOT
-        (folder / "run").mkdir(mode=0o700)
-        (folder / host.GROUP).write_bytes(pickle.dumps(group))
-        prepare(self.root)
-        self._errors = (folder / "stderr").open("w+b")
-        self._process = subprocess.Popen(
+        with ExitStack() as undo:
+            temporary = TemporaryDirectory(prefix="greengrass-core-", ignore_cleanup_errors=True)
+            folder = Path(undo.enter_context(temporary))
+            self.root = folder / host.ROOT
+            (folder / "run").mkdir(mode=0o700)
+            (folder / host.GROUP).write_bytes(pickle.dumps(group))
+            prepare(self.root)
+            self._errors = undo.enter_context((folder / "stderr").open("w+b"))
+            self._process = self._spawn(folder)
+            undo.callback(self._end)
+            self._reader = Thread(target=self._read, name="greengrass-events", daemon=True)
+            self._reader.start()
+            self._wait_ready()
+            self._running = undo.pop_all()
+
+    def _spawn(self, folder: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", host.__name__, str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -74,13 +84,6 @@ class CoreProcess:
             env={**os.environ, "XDG_RUNTIME_DIR": str(folder / "run")},
             start_new_session=True,  # Ctrl-C is for the test, which then stops the core
         )
-        self._reader = Thread(target=self._read, name="greengrass-events", daemon=True)
-        self._reader.start()
-        try:
-            self._wait_ready()
-        except BaseException:
-            self.stop()
-            raise
 
     def _wait_ready(self) -> None:
         with self._changed:
@@ -148,8 +151,12 @@ class CoreProcess:
 
     def stop(self) -> None:
         """End the core and everything that belongs to it."""
+        self._running.close()
+
+    def _end(self) -> None:
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):  # it is gone, and did not hear the last question
+                self._process.stdin.close()
         try:
             self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
@@ -158,5 +165,3 @@ class CoreProcess:
         self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        self._errors.close()
-        self._folder.cleanup()

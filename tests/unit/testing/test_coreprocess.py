@@ -89,6 +89,18 @@ def test_a_core_that_died_is_told_with_its_last_words(process, events):
         process.wait_for_news(process.count, 60)
 
 
+def test_what_goes_wrong_before_the_start_leaves_nothing_behind(group, events):
+    roots = []
+
+    def prepare(root):
+        roots.append(root)
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        CoreProcess(group, events.append, prepare)
+    assert not roots[0].parent.exists()
+
+
 def test_a_core_that_refuses_its_group_says_why(tmp_path, events):
     (tmp_path / "code.zip").write_bytes(b"no zip")
     group = parse_group(GROUP.replace('"code"', '"code.zip"'), base=tmp_path, file="group.toml")
