@@ -7,7 +7,6 @@ from time import monotonic
 
 from greengrass_sdk.client.session import current
 from greengrass_sdk.errors import CoreUnavailableError, InvalidInputError, RequestTimeoutError
-from greengrass_sdk.model.arn import SECRETS_ARN
 from greengrass_sdk.model.limits import TOPIC_BYTES
 
 TYPE_CHECKING = False
@@ -290,6 +289,7 @@ class Client:
         Ref: Greengrass V1 guide, "Obtain secret values"
         """
         from greengrass_sdk.client.secrets import read_answer, request
+        from greengrass_sdk.model.arn import SECRETS_ARN
 
         asked = request(id, stage, version_id)
         return read_answer(self.invoke(SECRETS_ARN, asked).payload, asked)

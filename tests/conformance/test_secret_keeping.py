@@ -102,7 +102,7 @@ def wrapped(core):
 
 def test_a_changed_group_gets_a_new_data_key_and_so_does_a_rotation(project):
     """GG-SE-15."""
-    keys = []
+    keys: list[bytes] = []
     for change in ("", "", "[functions.third]\ncode = 'code'\nhandler = 'other.handler'\n"):
         with (project / "group.toml").open("a") as file:
             file.write(change)

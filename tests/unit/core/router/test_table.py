@@ -6,11 +6,12 @@ import pytest
 
 from greengrass_sdk import _native
 from greengrass_sdk._native import Flag, Frame, Kind
+from greengrass_sdk._native._py.router.events import Send
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk._native._py.router.state import CORE, FunctionTarget, PeerTarget
 from greengrass_sdk.core.router.table import TOOL, Table
 from greengrass_sdk.errors import InvalidInputError
-from greengrass_sdk.model.arn import SHADOW_ARN
+from greengrass_sdk.model.arn import SECRETS_ARN, SHADOW_ARN
 from greengrass_sdk.model.group import parse_group
 
 GROUP = """
@@ -113,6 +114,20 @@ def test_the_shadow_service_is_invoked_as_a_function_is(table, name, machine):
     service = machine.target_state(table.number("GGShadowService"))
     assert isinstance(service, FunctionTarget)
     assert 1 == service.items
+
+
+@pytest.mark.parametrize("name", [SECRETS_ARN, SECRETS_ARN.removesuffix(":1")])
+def test_the_secret_service_is_told_who_asks(table, name, machine):
+    table.install(machine)
+    tool = table.numbers[TOOL]
+    service = table.numbers[SECRETS_ARN]
+    assert "GGSecretManager" == table.name(service)
+    machine.define_service(tool)
+    machine.attach_worker(7, service, 0.0)
+    machine.receive(7, Frame(Kind.READY, 0, service), 0.0)
+    machine.receive(CORE, Frame(Kind.INVOKE, 0, tool, 1, name.encode(), b"", b"?"), 0.0)
+    [item] = [each for each in machine.step(0.0) if isinstance(each, Send)]
+    assert (7, tool, b"?") == (item.peer, item.endpoint, item.payload)
 
 
 def test_the_nearest_row_is_the_one_with_another_source(table):
