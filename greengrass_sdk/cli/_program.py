@@ -35,6 +35,7 @@ COMMANDS = (
     Command("publish", "publish", "publish a message into a running core, see who got it"),
     Command("invoke", "invoke", "invoke a function of a running core, print its result"),
     Command("shadow", "shadow", "get, update, delete, watch or list shadows of a running core"),
+    Command("stream", "stream", "list, create, append to, read, export or verify streams"),
     Command("secret", "secret", "put, list, rotate, delete or import secrets"),
     Command("status", "status", "show functions, workers, clients and rows of a running core"),
     Command("logs", "logs", "print the log of a function or of the system"),

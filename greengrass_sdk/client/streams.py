@@ -164,6 +164,17 @@ class Stream(_Requests):
         answer = self._ask(calls.request(calls.DESCRIBE, self.name))
         return MessageStreamInfo.from_dict(calls.read_json(answer))
 
+    def verify(self, start: int = 0) -> dict[str, Any]:
+        """
+        Have the core read a piece of the stream, from `start` or the oldest message on.
+
+        Returns:
+            `messages` and `bytes` that are good, `damaged`: the first and the last number of each
+            run of messages that is not, and `next`: where the next piece begins, None at the end.
+        """
+        found: dict[str, Any] = calls.read_json(self._ask(calls.request_verify(self.name, start)))
+        return found
+
     def append(self, message: Payload) -> int:
         """
         Append a message and return its sequence number.
@@ -277,6 +288,12 @@ class AsyncStream(_Requests):
         """Return what the stream is, holds and has exported."""
         answer = await self._ask(calls.request(calls.DESCRIBE, self.name))
         return MessageStreamInfo.from_dict(calls.read_json(answer))
+
+    async def verify(self, start: int = 0) -> dict[str, Any]:
+        """Have the core read a piece of the stream; see `Stream.verify`."""
+        answer = await self._ask(calls.request_verify(self.name, start))
+        found: dict[str, Any] = calls.read_json(answer)
+        return found
 
     async def append(self, message: Payload) -> int:
         """Append a message and return its sequence number; see `Stream.append`."""

@@ -148,9 +148,12 @@ def check_export(folder: Path, told: Told) -> None:
 
 
 @pytest.mark.parametrize(
-    "crashes", [6, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+    "crashes",
+    [
+        pytest.param(6, marks=pytest.mark.timeout(120)),
+        pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+    ],
 )
-@pytest.mark.timeout(120)
 def test_what_was_acknowledged_survives_kill_9_at_any_instant(tmp_path, crashes):
     chance, told = random.Random(), Told()
     for _ in range(crashes):
