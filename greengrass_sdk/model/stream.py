@@ -13,9 +13,14 @@ from enum import Enum, IntEnum
 from greengrass_sdk.errors import InvalidStreamRequestError
 from greengrass_sdk.model.shape import Shape, attribute
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = [
     "DESTINATIONS",
     "AssetPropertyValue",
+    "CustomConfig",
     "EventType",
     "ExportConfig",
     "ExportDefinition",
@@ -241,6 +246,18 @@ class FileConfig(ExportConfig):
     disabled: bool | None = attribute(bool, default=None)
 
 
+class CustomConfig(ExportConfig):
+    """Sends messages by an exporter that was installed; `settings` are whatever it takes."""
+
+    exporter: str | None = attribute(str, default=None, required=True, sizes=(1, 255))
+    settings: dict[str, Any] | None = attribute(dict, default=None)
+    batch_size: int | None = attribute(int, default=None, low=1, high=500)
+    batch_interval_millis: int | None = attribute(int, default=None, low=60000, high=_MILLIS)
+    priority: int | None = attribute(int, default=None, low=1, high=10)
+    start_sequence_number: int | None = attribute(int, default=None, low=0, high=_LONG)
+    disabled: bool | None = attribute(bool, default=None)
+
+
 class ExportDefinition(Shape):
     """The destinations of a stream: the first five are AWS's, the others ours."""
 
@@ -259,6 +276,7 @@ class ExportDefinition(Shape):
     kafka: list[KafkaConfig] | None = attribute(KafkaConfig, default=None, many=True)
     nats: list[NATSConfig] | None = attribute(NATSConfig, default=None, many=True)
     file: list[FileConfig] | None = attribute(FileConfig, default=None, many=True)
+    custom: list[CustomConfig] | None = attribute(CustomConfig, default=None, many=True)
 
     def configs(self) -> list[tuple[str, ExportConfig]]:
         """Return all destinations, each with the name of its kind, as `kinesis`."""

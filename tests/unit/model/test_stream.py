@@ -61,7 +61,7 @@ def test_every_destination_has_an_identifier_first_and_the_name_it_has_on_the_wi
     wire = [declared.key for declared in ExportDefinition.attributes.values()]
     assert [
         *("http", "iotAnalytics", "kinesis", "IotSitewise", "s3TaskExecutor"),
-        *("mqtt", "kafka", "nats", "file"),
+        *("mqtt", "kafka", "nats", "file", "custom"),
     ] == wire
     for declared in ExportDefinition.attributes.values():
         kind: Any = declared.kind
