@@ -45,7 +45,7 @@ class Bench:
         self.service = ShadowService(self.store)
         self.endpoint = ShadowEndpoint(
             self.service,
-            self.committer,  # type: ignore[arg-type]  # as far as the endpoint uses it
+            self.committer,
             publish=self.publish,
             flush=self.flush,
             topic_payload_bytes=1000,
