@@ -135,6 +135,10 @@ class Plane(Router):
         """Return whether `peer` is a ring peer."""
         return bool(lib.gg_plane_peer_state(self._plane, peer) & lib.GG_IS_CONNECTED)
 
+    def has_hung_up(self, peer: int) -> bool:
+        """Return whether a ring peer closed its end, be that told by `Ended` yet or not."""
+        return bool(lib.gg_plane_peer_state(self._plane, peer) & lib.GG_HAS_HUNG_UP)
+
     def stalled(self, peer: int) -> bool:
         """Return whether frames wait for a ring peer because it does not read."""
         return bool(lib.gg_plane_peer_state(self._plane, peer) & lib.GG_IS_STALLED)

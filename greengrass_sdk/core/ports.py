@@ -131,6 +131,9 @@ class Rings(Protocol):
     def stalled(self, peer: int) -> bool:
         """Return whether frames wait because the peer does not read."""
 
+    def has_hung_up(self, peer: int) -> bool:
+        """Return whether the peer closed its end, even if nobody was told yet."""
+
 
 class Connection(Protocol):
     """What the owner of a peer hears of it."""
@@ -179,6 +182,9 @@ class Router(Protocol):
 
     def is_stalled(self, peer: int) -> bool:
         """Return whether frames wait for a peer that does not read."""
+
+    def has_hung_up(self, peer: int) -> bool:
+        """Return whether a peer closed its end, even if its connection was not told yet."""
 
     def reply(self, frame: Send) -> None:
         """Send a frame to a peer past the machine: control answers."""

@@ -2,6 +2,7 @@
 /* What the owner tells the plane: of the ring peers, and of the router. */
 #include "gg/plane_parts.h"
 
+#include <poll.h>
 #include <string.h>
 
 /* --- ring peers --- */
@@ -98,6 +99,13 @@ int gg_plane_send(struct gg_plane *plane, uint32_t peer, const uint8_t *data,
     return gg_plane_leave(plane, status);
 }
 
+static int has_hung_up(int socket)
+{
+    struct pollfd look = {.fd = socket, .events = POLLRDHUP};
+
+    return poll(&look, 1, 0) > 0;
+}
+
 int gg_plane_peer_state(struct gg_plane *plane, uint32_t peer)
 {
     const struct gg_link *link;
@@ -107,7 +115,8 @@ int gg_plane_peer_state(struct gg_plane *plane, uint32_t peer)
     link = gg_plane_link(plane, peer);
     if (link != NULL)
         state = GG_IS_CONNECTED |
-                (link->overflow.count > 0 ? GG_IS_STALLED : 0);
+                (link->overflow.count > 0 ? GG_IS_STALLED : 0) |
+                (has_hung_up(link->socket) ? GG_HAS_HUNG_UP : 0);
     return gg_plane_leave(plane, state);
 }
 

@@ -592,6 +592,9 @@ TEST(what_a_dead_worker_committed_is_received_before_it_is_forgotten)
     for (uint64_t number = 0; number < 200; number++)
         publish(&scene.workers[0], "a/b", 10, number);
     close_worker(&scene.workers[0]);
+    CHECK_INT(GG_IS_CONNECTED | GG_HAS_HUNG_UP,
+              gg_plane_peer_state(scene.plane, 11));
+    CHECK_INT(GG_IS_CONNECTED, gg_plane_peer_state(scene.plane, 12));
     gg_plane_disconnect(scene.plane, 11);
     CHECK_INT(GG_OK, gg_plane_detach(scene.plane, 11, (const uint8_t *)"{}", 2,
                                      now()));
@@ -609,7 +612,8 @@ TEST(the_end_of_a_connection_is_told_once)
     close_worker(&scene.workers[0]);
     CHECK_INT(11, expect(&scene, GG_ENDED)->peer);
     CHECK(next_record(&scene, 20) == NULL);
-    CHECK_INT(GG_IS_CONNECTED, gg_plane_peer_state(scene.plane, 11));
+    CHECK_INT(GG_IS_CONNECTED | GG_HAS_HUNG_UP,
+              gg_plane_peer_state(scene.plane, 11));
     gg_plane_disconnect(scene.plane, 11);
     gg_plane_disconnect(scene.plane, 11);
     close_scene(&scene);

@@ -199,6 +199,7 @@ def test_cores_in_one_process_leave_nothing(tmp_path, monkeypatch, starts):
     """As a test suite of a user does it: start, call, stop, again and again."""
     monkeypatch.setenv("GREENGRASS_DEBUGGABLE", "1")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(logging.root, "handlers", [])  # pytest keeps all records
     project = write_project(
         tmp_path / "project",
         {"f": CODE},
@@ -226,10 +227,15 @@ def test_cores_in_one_process_leave_nothing(tmp_path, monkeypatch, starts):
 
     lives(10)
     before = holdings()
-    held = held_kib(os.getpid())
-    lives(starts)
-    assert before == holdings()
-    assert held_kib(os.getpid()) - held <= NOISE_KIB
+    grown = []
+    for _ in range(4):  # each thread may take another arena of malloc's once; a leak goes on
+        held = held_kib(os.getpid())
+        lives(starts)
+        assert before == holdings()
+        grown.append(held_kib(os.getpid()) - held)
+        if grown[-1] <= NOISE_KIB:
+            break
+    assert grown[-1] <= NOISE_KIB, grown
 
 
 def holdings():

@@ -150,10 +150,12 @@ class Listener:
             raise _not_allowed(f"no [clients.{hello.name}] in the group; declared: {known}")
         if not hmac.compare_digest(hello.token.encode(), client.token.encode()):
             raise _not_allowed(f"the token is not the one of client {client.name!r}")
-        if client.name in self.connected:
-            holder = self.connected[client.name].pid
+        holder = self.connected.get(client.name)
+        if holder is not None and self.router.has_hung_up(holder.number):
+            holder.ended()  # which would be told in a moment: it closed, then connected again
+        elif holder is not None:
             raise _not_allowed(
-                f"client {client.name!r} is connected already (pid {holder}); a name is for one"
+                f"client {client.name!r} is connected already (pid {holder.pid}); a name is for one"
                 " connection at a time: close that one, or declare another [clients.NAME]"
             )
         self.connected[client.name] = peer

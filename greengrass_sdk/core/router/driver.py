@@ -259,6 +259,13 @@ class RouterDriver:
             return transport.held
         return self._rings is not None and self._rings.stalled(peer)
 
+    def has_hung_up(self, peer: int) -> bool:
+        """Return whether a peer closed its end, even if its connection was not told yet."""
+        transport = self._transports.get(peer)
+        if transport is not None:
+            return transport.has_hung_up()
+        return self._rings is not None and self._rings.has_hung_up(peer)
+
     def reply(self, frame: Send) -> None:
         """Send a frame to a peer past the machine: control answers."""
         transport = self._transports.get(frame.peer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import select
 import socket
 import sys
 import termios
@@ -79,6 +80,14 @@ class Transport:
     def held(self) -> bool:
         """Whether so much waits for the peer that the router keeps messages back."""
         return self._held
+
+    def has_hung_up(self) -> bool:
+        """Return whether the peer closed its end, even if what it wrote was not read yet."""
+        if self._closed:
+            return True
+        look = select.poll()
+        look.register(self._sock, select.POLLRDHUP)
+        return bool(look.poll(0))
 
     def put(self, send: Send) -> None:
         """Take one frame to be sent by the next `flush`."""

@@ -117,8 +117,9 @@ GG_NODISCARD int gg_plane_send(struct gg_plane *plane, uint32_t peer,
                                const uint8_t *data,
                                const struct gg_frame *frame);
 
-/* Whether this is a ring peer, and whether frames wait for it. */
-enum { GG_IS_CONNECTED = 1, GG_IS_STALLED = 2 };
+/* Whether this is a ring peer, whether frames wait for it, and whether its end
+ * of the socket is closed, be that told yet or not. */
+enum { GG_IS_CONNECTED = 1, GG_IS_STALLED = 2, GG_HAS_HUNG_UP = 4 };
 int gg_plane_peer_state(struct gg_plane *plane, uint32_t peer);
 
 /* --- the owner: the router; see router.h ---

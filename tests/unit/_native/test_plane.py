@@ -171,8 +171,11 @@ def test_deadlines_fire_without_python(scene):
 def test_what_a_dead_worker_published_is_received_before_it_is_forgotten(scene):
     for number in range(50):
         scene.channels[11].send(Kind.PUBLISH, 0, FIRST, 0, b"second", b"", b"%d" % number)
+    assert not scene.plane.has_hung_up(11)
     scene.channels[11].close()
+    assert scene.plane.has_hung_up(11)
     assert Ended(11) == scene.until(Ended)
+    assert scene.plane.has_hung_up(11)
     scene.plane.drain(11)
     scene.plane.disconnect(11)
     scene.plane.detach(11, b"{}", monotonic())

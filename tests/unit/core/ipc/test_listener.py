@@ -228,6 +228,24 @@ def test_a_second_connection_of_a_client_is_refused(scenario):
     scenario(play)
 
 
+@pytest.mark.parametrize("rings", [False, True])
+def test_a_client_that_closed_may_connect_again_at_once(scenario, rings):
+    """Whether or not the core was told of the end before it reads the next hello."""
+    make = pytest.importorskip("greengrass_sdk._native._plane").Plane if rings else Router
+
+    async def play(bench):
+        if rings:
+            bench.driver.start()
+        peer = bench.connect()
+        for _ in range(20):
+            peer.hello(features=[control.RING] if rings else [])
+            assert "welcome" == (await peer.hear())["op"]
+            peer.sock.close()
+            peer = bench.connect()
+
+    scenario(play, make=make)
+
+
 def test_a_tool_of_another_user_is_refused(scenario, monkeypatch):
     monkeypatch.setattr("greengrass_sdk.core.ipc.listener.os.geteuid", lambda: 4711)
     monkeypatch.setattr(module, "_ROOT", 4712)

@@ -114,6 +114,9 @@ class Rings(Router):
     def stalled(self, peer):
         return peer in self.peers
 
+    def has_hung_up(self, peer):
+        return peer not in self.peers
+
 
 class Bench:
     """A driver with a function, a service and a client, and rows from the cloud to all of them."""
@@ -389,6 +392,9 @@ def test_a_worker_on_rings_is_the_planes_and_an_invocation_reaches_it(scenario):
         os.eventfd_write(bench.rings.fd, 1)
         assert b"out" == (await call).payload
         assert bench.driver.is_stalled(number)
+        assert not bench.driver.has_hung_up(number)
+        bench.rings.peers.pop(number).close()
+        assert bench.driver.has_hung_up(number)
 
     scenario(play, ring_bytes=65536)
 
