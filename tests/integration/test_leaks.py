@@ -194,6 +194,7 @@ def test_connections_leave_nothing(core, connections):
     memory.check(NOISE_KIB)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("starts", [50, long(1000)])
 def test_cores_in_one_process_leave_nothing(tmp_path, monkeypatch, starts):
     """As a test suite of a user does it: start, call, stop, again and again."""
