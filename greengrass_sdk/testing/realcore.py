@@ -241,6 +241,14 @@ class RealCore(Greengrass):
         """Refuse: see `differences`."""
         raise differs("begin")
 
+    def exports(self, stream: str | None = None) -> NoReturn:  # noqa: ARG002 - they are real
+        """Refuse: see `differences`."""
+        raise differs("exports")
+
+    def send_exports(self, *kinds: str) -> NoReturn:  # noqa: ARG002 - they are
+        """Refuse: see `differences`."""
+        raise differs("exports")
+
     def acting_as(self, function: Named) -> AbstractContextManager[None]:
         """Refuse: see `differences`."""
         self._declared.member(name_of(function))
@@ -330,8 +338,13 @@ class RealCore(Greengrass):
         self._group, _ = self._declared.take()
         self._table = Table(self._group)
         self._happened = Happenings(self._table, self._failures.append)
-        self._process = CoreProcess(self._group, self._happened.take, self._prepare)
-        self._tools = CoreTools(self._process.root)
+        process = CoreProcess(self._group, self._happened.take, self._prepare)
+        try:
+            self._tools = CoreTools(process.root)
+        except BaseException:
+            process.stop()
+            raise
+        self._process = process
 
     def _prepare(self, root: Path) -> None:
         if self._secrets:
