@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Message,
         Messages,
     )
+    from greengrass_sdk.testing.shadows import ThingShadow
     from greengrass_sdk.testing.tape import TapeError
     from greengrass_sdk.testing.tape_replay import Replay
 
@@ -52,6 +53,7 @@ __all__ = [
     "Replay",
     "SimulationError",
     "TapeError",
+    "ThingShadow",
     "UnreadErrors",
 ]
 
@@ -65,6 +67,7 @@ _HOMES = {
     "Replay": "tape_replay",
     "SimulationError": "failures",
     "TapeError": "tape",
+    "ThingShadow": "shadows",
     "UnreadErrors": "failures",
 }
 
