@@ -14,8 +14,11 @@ import os
 import re
 import zipfile
 
+import psutil
 import pytest
 from running_core import EXAMPLES, RunningCore
+
+from greengrass_sdk import FunctionUnhandledError
 
 PROBE = """
 import logging
@@ -270,6 +273,41 @@ def test_a_handler_may_be_in_a_package(greengrass, code):
     (package / "value.py").write_text("V = 3")
     greengrass.add_function("f", "package.inner.f", code=code())
     assert 3 == greengrass.invoke("f").json()
+
+
+CHILDREN = """
+import os
+import signal
+import subprocess
+
+SLEEP = ["sleep", "300"]
+
+def handler(event, context):
+    plain = subprocess.Popen(SLEEP)
+    session = subprocess.Popen(SLEEP, start_new_session=True)
+    nohup = subprocess.Popen(SLEEP, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    print(plain.pid, session.pid, nohup.pid)
+    os._exit(1)
+"""
+
+
+@pytest.mark.parametrize("greengrass_world", ["core"])
+def test_children_end_with_a_function_unless_they_took_care_not_to(greengrass, code):
+    """GG-FN-18: children that ignore SIGHUP or have a session of their own go on."""
+    folder = code(children=CHILDREN)
+    greengrass.add_function("children", "children.handler", code=folder)
+    with pytest.raises(FunctionUnhandledError):
+        greengrass.invoke("children")
+    [said] = [record.message for record in greengrass.logs("children") if record.level == "INFO"]
+    plain, session, nohup = [int(pid) for pid in said.split()]
+    survivors = [psutil.Process(pid) for pid in (session, nohup)]
+    try:
+        if psutil.pid_exists(plain):
+            psutil.Process(plain).wait(20)
+        assert all(survivor.is_running() for survivor in survivors)
+    finally:
+        for survivor in survivors:
+            survivor.kill()
 
 
 def test_the_module_of_a_pinned_function_may_loop_for_ever(greengrass, code):

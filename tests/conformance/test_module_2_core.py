@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running_core import GREENGRASSD, environment
+from projects import write_project
+from running_core import GREENGRASSD, RunningCore, environment
 
 GROUP = """
 schema = 1
@@ -106,6 +107,56 @@ def test_a_second_start_is_refused_and_names_the_pid(daemon):
     second = daemon.do("start")
     assert second.returncode != 0
     assert str(pid) in second.stderr
+
+
+PROJECT = """
+import greengrasssdk
+client = greengrasssdk.client("iot-data")
+def handler(event, context):
+    refused = 0
+    for number in range(event):
+        try:
+            client.publish(topic="n", payload="{}", queueFullPolicy="AllOrException")
+        except Exception:
+            refused += 1
+    return refused
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Write a group whose function publishes for a slow one, and its `config.json`."""
+
+    def project(config):
+        write_project(
+            tmp_path,
+            {"burst": PROJECT, "slow": "def handler(e, c):\n  import time\n  time.sleep(1)"},
+            {"burst": {"timeout_s": 20}, "slow": {"pinned": True}},
+            rows=[("burst", "n", "slow")],
+        )
+        folder = tmp_path / ".greengrass" / "config"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config))
+        return tmp_path
+
+    return project
+
+
+def test_the_core_holds_as_many_work_items_as_config_json_says(project):
+    """GG-M2-06"""
+    with RunningCore(project({"runtime": {"maxWorkItemCount": 5}})) as core:
+        assert 5 == core.status()["work_items"]["limit"]
+        refused = int(core.command("invoke", "burst", "9").stdout)
+    assert 0 < refused < 9
+
+
+def test_everything_is_written_to_the_write_directory(project, tmp_path):
+    """GG-M2-07"""
+    written = tmp_path / "elsewhere"
+    with RunningCore(project({"writeDirectory": str(written)})) as core:
+        core.command("invoke", "burst", "0")
+        assert (written / "var" / "log" / "system" / "runtime.log").is_file()
+        assert not (core.root / "ggc" / "var").exists()
 
 
 @pytest.mark.parametrize(
