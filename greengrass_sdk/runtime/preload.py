@@ -28,12 +28,18 @@ _MODULES = (
     "datetime",
     "random",
     "greengrass_sdk.client._client",
+    "greengrass_sdk.client.secrets",
     "greengrass_sdk.client.v1",
 )
 _RINGS = "greengrass_sdk._native._ring"  # where the extension was built
 _DROPIN = "greengrasssdk"
 # None of them looks at the environment while it is imported, which only the worker will have.
-_DROPIN_MODULES = (_DROPIN, f"{_DROPIN}.IoTDataPlane", f"{_DROPIN}.Lambda")
+_DROPIN_MODULES = (
+    _DROPIN,
+    f"{_DROPIN}.IoTDataPlane",
+    f"{_DROPIN}.Lambda",
+    f"{_DROPIN}.SecretsManager",
+)
 
 
 def preload() -> dict[str, ModuleType]:

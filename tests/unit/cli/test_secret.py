@@ -9,7 +9,6 @@ import os
 
 import pytest
 
-from greengrass_sdk.cli import secret as command
 from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.secrets import aws
 from greengrass_sdk.core.secrets.store import CURRENT, PREVIOUS, Version
@@ -252,7 +251,7 @@ def test_another_user_is_told_to_be_the_owner(run, pipe, monkeypatch):
     pipe(b"one")
     run("secret", "put", "wifi")
     uid = os.geteuid()
-    monkeypatch.setattr(command.os, "geteuid", lambda: uid + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
     pipe(b"two")
     code, _, err = run("secret", "put", "wifi")
     assert (True, True) == (code != 0, f"belongs to uid {uid}" in err)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The secret service as an endpoint of the core."""
 
+from typing import Any
+
 import pytest
 
 from greengrass_sdk._native import Flag, Kind
@@ -29,7 +31,8 @@ def given():
 
 @pytest.fixture
 def endpoint(given):
-    endpoint = SecretEndpoint(Service(), ADDRESSES.__getitem__)
+    service: Any = Service()
+    endpoint = SecretEndpoint(service, ADDRESSES.__getitem__)
     endpoint.answer = lambda number, payload: given.append((number, payload))
     return endpoint
 

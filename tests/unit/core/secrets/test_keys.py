@@ -57,6 +57,7 @@ def test_a_key_shows_where_it_is_and_nothing_of_itself(key, tmp_path):
 def test_identities_of_the_same_key_are_the_same_and_of_others_differ(tmp_path):
     made = KeyFile.make(tmp_path / "a")
     loaded = KeyFile.load(tmp_path / "a")
+    assert loaded is not None
     assert made.identity == loaded.identity
     first, again = rsa_key(tmp_path), rsa_key(tmp_path)
     assert first.identity == again.identity
@@ -110,9 +111,9 @@ def test_a_file_that_cannot_be_made_is_an_error_that_names_it(tmp_path):
 )
 def test_a_file_that_holds_no_fitting_rsa_key_is_refused(tmp_path, pem, why):
     path = tmp_path / "key.pem"
-    made = {"ec": ec_pem, "short": lambda: rsa_pem(bits=1024)}
+    made = {"ec": ec_pem(), "short": rsa_pem(bits=1024)}
     if pem is not None:
-        path.write_bytes(made[pem]() if pem in made else pem)
+        path.write_bytes(made.get(pem, pem))
     with pytest.raises(ConfigError, match=why):
         RsaKey.load(path)
 

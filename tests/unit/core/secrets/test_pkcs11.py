@@ -69,10 +69,11 @@ def test_the_module_unwraps_what_was_wrapped_for_it(module):
 
 
 def test_the_padding_is_that_of_the_guide(module):
-    from cryptography.hazmat.primitives.asymmetric import padding
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     key = load_pem_private_key(rsa_pem(number=7), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
     opened = key.decrypt(bytes.fromhex(module()["wrapped"]), padding.PKCS1v15())
     assert bytes(range(32)) == opened
 

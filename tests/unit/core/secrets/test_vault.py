@@ -274,13 +274,14 @@ for number in range(int(sys.argv[2]), 1_000_000):
 
 
 def test_what_was_acknowledged_survives_a_kill_at_any_moment(tmp_path):
-    number = 0
+    number = acknowledged = 0
     for count in (1, 2, 5, 7, 4):
         writer = subprocess.Popen(
             [sys.executable, "-P", "-c", WRITER, str(tmp_path), str(number)],
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert writer.stdout is not None
         try:
             for _ in range(count):
                 acknowledged = int(writer.stdout.readline())
