@@ -11,6 +11,7 @@ and the new `group.schema.json`.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -531,6 +532,7 @@ def table(name: str) -> Table:
     raise KeyError(name)
 
 
+@cache
 def kind_of(table_name: str, key_name: str) -> Kind:
     """Return the kind of a key; KeyError if there is none."""
     key = table(table_name).key(key_name)
