@@ -8,8 +8,8 @@ enum {
     IMPORT_DEADLINE_S = 10, /* on demand only: pinned may never return */
     EXIT_DEADLINE_S = 5,    /* of a worker that could not import its handler */
     CREDIT_ITEMS = 32,      /* what lies with a pinned worker at most ... */
-    CREDIT_BYTES = 65536,   /* ... one larger item goes alone */
-    ITEM_BYTES = CREDIT_BYTES / CREDIT_ITEMS /* of a credit of its own */
+    CREDIT_BYTES = 204800,  /* ... three of 64 KiB; a larger one goes alone */
+    ITEM_BYTES = 2048       /* of a credit of its own */
 };
 
 static const double START_DEADLINE_S = 60.0;

@@ -29,7 +29,7 @@ from greengrass_sdk.model.topic import matches
 
 CORE = 0
 START_S, IMPORT_S, EXIT_S, QUICK_S = 60.0, 10.0, 5.0, 0.05
-CREDIT_ITEMS, CREDIT_BYTES = 32, 65536
+CREDIT_ITEMS, CREDIT_BYTES = 32, 204800
 
 
 @dataclass(eq=False)

@@ -213,16 +213,24 @@ class LinkChannel:
         deadline = None if timeout_s is None else monotonic() + timeout_s
         waiter: Waiter | None = None
         batch: list[Frame] = []
+
+        def take(link: _abc.Link) -> bool:
+            return not inbox and link.take_work(batch, max_bytes)
+
         try:
             if not inbox:
-                if exchange.take_work(batch, max_bytes):
-                    return batch
-                exchange.look()
+                with exchange.lock:
+                    if exchange.link().take_work(batch, max_bytes):
+                        return batch
+                if timeout_s is not None:  # else waiting finds out
+                    exchange.look()
             while not self._unload(batch, max_bytes):
                 if waiter is None:
                     waiter = Waiter()
                     exchange.receivers[waiter] = None
-                if not exchange.wait(exchange.reading, waiter, lambda: bool(inbox), deadline):
+                if not exchange.wait(exchange.reading, waiter, lambda: bool(inbox), deadline, take):
+                    break
+                if batch:
                     break
             if waiter is not None:
                 exchange.receivers.pop(waiter, None)

@@ -266,15 +266,28 @@ class Exchange:
     # Waiting
 
     def wait(
-        self, post: Post, waiter: Waiter, ready: Callable[[], bool], deadline: float | None
+        self,
+        post: Post,
+        waiter: Waiter,
+        ready: Callable[[], bool],
+        deadline: float | None,
+        take: Callable[[Link], bool] | None = None,
     ) -> bool:
-        """Wait until `ready`, working at `post` for all if nobody does; False when time is up."""
+        """
+        Wait until `ready`, working at `post` for all if nobody does; False when time is up.
+
+        Args:
+            take: Takes what somebody waits for off the link, past all others, and returns whether
+                it could; called by who works for all, with the lock.
+        """
         self.check()
         at_work = expired = False
         try:
             while True:
                 with self.lock:
                     if at_work:
+                        if take is not None and take(self._link):
+                            return True
                         self._read(self._link, waiter)
                         if post is self.writing:
                             self._flush(self._link, waiter)
@@ -365,16 +378,6 @@ class Exchange:
         """
         with self.lock:
             self._read(self.link(), None)
-
-    def take_work(self, batch: list[Frame], max_bytes: int) -> bool:
-        """
-        Extend `batch` by work that is there, past the inbox, which is empty; return whether it was.
-
-        Raises:
-            CoreUnavailableError: The connection is gone.
-        """
-        with self.lock:
-            return self.link().take_work(batch, max_bytes)
 
     def _read(self, link: Link, me: Waiter | None) -> None:
         """Read what is there and hand it out; who reads need not be told. Holds the lock."""

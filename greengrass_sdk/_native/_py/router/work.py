@@ -35,8 +35,8 @@ _START_DEADLINE_S = 60.0  # a RequestResponse that has not started by then ends 
 _IMPORT_DEADLINE_S = 10.0  # on demand only: a pinned function may never return from import
 _EXIT_DEADLINE_S = 5.0  # a worker that could not import its handler exits by itself
 _CREDIT_ITEMS = 32  # what lies with a pinned worker at most ...
-_CREDIT_BYTES = 65536  # ... a quarter of the default ring; one larger item goes alone
-_ITEM_BYTES = _CREDIT_BYTES // _CREDIT_ITEMS  # of a credit of its own
+_CREDIT_BYTES = 204800  # ... three of 64 KiB, which the default ring holds; a larger one goes alone
+_ITEM_BYTES = 2048  # of a credit of its own
 _QUICK_S = 0.05  # items are sent ahead only to a handler whose last run was this short
 
 
