@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -230,13 +231,38 @@ def code_of(handler: str, code: str | Path | None, beside: str | None) -> Path:
     Args:
         code: As the test gave it; see `file_of`.
         beside: The file of the test.
+
+    Raises:
+        InvalidInputError: It is not there.
     """
     if code is not None:
-        return file_of(code, beside).absolute()
+        folder = file_of(code, beside).absolute()
+        if not folder.exists():
+            raise InvalidInputError(_no_code(Path(code), beside))
+        return folder
     module = handler.rpartition(".")[0]
     found = find_code(module)
     top = module.replace("/", ".").partition(".")[0]
     here = None if beside is None else Path(beside).parent
     if found is None and here is not None and (here / f"{top}.py").is_file():
         found = here
+    if found is not None and _is_folder_of(found / top, top):
+        found /= top
     return found or Path.cwd()
+
+
+def _is_folder_of(folder: Path, module: str) -> bool:
+    """Return whether a folder is no package and holds the module of its name, as `init` has it."""
+    return (folder / f"{module}.py").is_file() and not (folder / "__init__.py").exists()
+
+
+def _no_code(code: Path, beside: str | None) -> str:
+    folders = [Path.cwd()] if beside is None else [Path(beside).parent, Path.cwd()]
+    names = [] if code.is_absolute() else [str(folder) for folder in dict.fromkeys(folders)]
+    known = [p.name for folder in folders for p in folder.glob("*") if p.is_dir()]
+    near = get_close_matches(code.name, known, n=1)
+    return (
+        f"there is no code {str(code)!r}"
+        + (f" in {' or '.join(names)}" if names else "")
+        + (f"; did you mean {near[0]!r}?" if near else "")
+    )

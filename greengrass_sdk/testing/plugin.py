@@ -74,12 +74,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     result = yield from _skipping(item)
     core = item.stash.get(_KEY, None)
     if core is not None:
-        core.check_errors()
+        try:
+            core.check_errors()
+        except AssertionError as error:  # no traceback: it is about none of the test's lines
+            pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
     return result
 
 
 def _skipping(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Turn what a real core cannot do into a skip with the reason."""
+    """Turn what a real core cannot do into a skip with the reason; shorten other tracebacks."""
     try:
         return (yield)
     except Exception as error:
@@ -89,6 +92,10 @@ def _skipping(item: pytest.Item) -> Generator[None, Any, Any]:
 
         if isinstance(error, WorldDifference):
             pytest.skip(str(error))
+        if not item.config.getoption("fulltrace"):
+            from greengrass_sdk.testing.tracebacks import shorten
+
+            shorten(error)
         raise
 
 

@@ -103,10 +103,9 @@ def test_the_code_folder_is_given_found_or_beside_the_test(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert tmp_path / "code" == code_of("app.f", Path("code"), test)
     assert tmp_path / "tests" == code_of("near.f", None, test)
-    assert Path("/x") == code_of("app.f", Path("/x"), test)
+    assert Path("/tmp") == code_of("app.f", Path("/tmp"), test)
     monkeypatch.chdir("/")
     assert tmp_path / "tests" == code_of("app.f", Path("../tests"), test).resolve()
-    assert Path("/nowhere") == code_of("app.f", Path("nowhere"), test)
     assert Path("/") == code_of("app_that_is_not.f", None, None)
 
 
@@ -123,3 +122,25 @@ def test_what_lies_beside_the_test_comes_before_what_lies_in_the_working_directo
     (tmp_path / "tests" / "group.toml").unlink()
     assert Path("group.toml") == file_of("group.toml", test)
     assert Path("group.toml") == file_of("group.toml", None)
+
+
+def test_code_that_is_not_there_is_named_with_where_it_was_looked_for(tmp_path, monkeypatch):
+    (tmp_path / "climate").mkdir()
+    test = str(tmp_path / "test_x.py")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInputError) as caught:
+        code_of("climate.f", "climat", test)
+    assert f"there is no code 'climat' in {tmp_path}; did you mean 'climate'?" == str(caught.value)
+    with pytest.raises(InvalidInputError, match=r"^there is no code '/nowhere'$"):
+        code_of("climate.f", "/nowhere", test)
+    with pytest.raises(InvalidInputError, match=r"^there is no code 'x' in"):
+        code_of("climate.f", "x", None)
+
+
+def test_a_folder_that_is_no_package_is_the_code_of_the_module_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "climate").mkdir()
+    (tmp_path / "climate" / "climate.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert tmp_path / "climate" == code_of("climate.f", None, None)
+    (tmp_path / "climate" / "__init__.py").touch()
+    assert tmp_path == code_of("climate.climate.f", None, None)
