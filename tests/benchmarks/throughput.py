@@ -34,6 +34,7 @@ DOCUMENT = (
     ' "serial": "A4711-08", "alarm": false}'
 )
 PROGRAMS = {"program": "Client", "coroutine": "AsyncClient"}
+FANNED = ["program", *(f"program{number}" for number in range(1, CONSUMERS))]
 THEIRS: dict[str, dict[str, Any]] = {
     "one": {"topic": ONE, "size": SMALL, "consumers": 1},
     "fan": {"topic": FAN, "size": SMALL, "consumers": CONSUMERS},
@@ -43,6 +44,7 @@ OURS = {
     **THEIRS,
     "one, greengrasssdk": {**THEIRS["one"], "sdk": True},
     "large program": {**THEIRS["large"], "topic": "program/data"},
+    "fan programs": {**THEIRS["fan"], "topic": "program/fan"},
     "json": {
         "topic": "documents/data",
         "size": len(DOCUMENT),
@@ -67,7 +69,7 @@ def measure(setting: Setting) -> list[Row]:
         setting.notes["functions"] = "rings" if core.rings() else "stream sockets"
         cases = {}
         for case, how in OURS.items():
-            plane = wide if case == "fan" else core
+            plane = wide if case.startswith("fan") else core
             take = partial(plane.rate, seconds=setting.seconds, **how)
             cases[case] = void_if_lost(case, take)
         for name, peer in live.items():
@@ -96,7 +98,19 @@ def _small(found: dict[str, list[float]]) -> list[Row]:
             beside(ours, found.get("nats one"), "nats"),
         )
 
-    fan = found["fan"]
+    def fanned(name: str, case: str) -> Row:
+        fan = found[case]
+        return row(
+            name,
+            "1/s",
+            fan,
+            beside(fan, found.get("zmq fan"), "zmq", MUST, at_least=4),
+            beside(fan, found.get("zmq fan"), "zmq", AIM, at_least=7),
+            beside(fan, found.get("zenoh fan"), "zenoh"),
+            beside(fan, found.get("nats fan"), "nats"),
+            beside(fan, found.get("mosquitto fan"), "mosquitto"),
+        )
+
     return [
         judged("1 to 1, 64 B, to a function's handler", "one"),
         *(
@@ -109,16 +123,8 @@ def _small(found: dict[str, list[float]]) -> list[Row]:
             found["one, greengrasssdk"],
             beside(found["one, greengrasssdk"], found["one"], "published by Client"),
         ),
-        row(
-            "1 to 4, 64 B, to each of four functions",
-            "1/s",
-            fan,
-            beside(fan, found.get("zmq fan"), "zmq", MUST, at_least=4),
-            beside(fan, found.get("zmq fan"), "zmq", AIM, at_least=7),
-            beside(fan, found.get("zenoh fan"), "zenoh"),
-            beside(fan, found.get("nats fan"), "nats"),
-            beside(fan, found.get("mosquitto fan"), "mosquitto"),
-        ),
+        fanned("1 to 4, 64 B, to each of four functions", "fan"),
+        fanned("1 to 4, 64 B, to Client.receive_many of each of four programs", "fan programs"),
         row(
             "JSON handler calls, a document of 131 B",
             "1/s",
@@ -180,8 +186,9 @@ class _Plane:
     def __enter__(self) -> Self:
         try:
             self._core = self._stack.enter_context(Service(self._group))
-            for name, api in PROGRAMS.items():
-                self._start(name, api)
+            for number, name in enumerate(FANNED):
+                self._start(name, "Client", number)
+            self._start("coroutine", PROGRAMS["coroutine"], 0)
         except BaseException:
             self._stack.close()
             raise
@@ -190,11 +197,11 @@ class _Plane:
     def __exit__(self, *failure: object) -> None:
         self._stack.close()
 
-    def _start(self, name: str, api: str) -> None:
+    def _start(self, name: str, api: str, number: int) -> None:
         """Start a consumer that is no function."""
         code = (
             f"import sys; sys.path.insert(0, {_HERE!r}); import throughput;"
-            f" throughput.be_{api.lower()}(sys.argv[1], sys.argv[2])"
+            f" throughput.be_{api.lower()}(sys.argv[1], sys.argv[2], {number})"
         )
         command = [sys.executable, "-c", code, str(self._core.root), name]
         process = self._stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
@@ -221,6 +228,7 @@ def _group(folder: Path, limits: str) -> Path:
     functions = {"source": binary("source"), "documents": 'handler = "plane.documents"\n'}
     for number, name in enumerate(sinks):
         functions[name] = binary("sink", f'environment = {{CONSUMER = "{number}"}}\n')
+    programs = [*FANNED, "coroutine"]
     rows = [
         ("bench", "go/source", "source"),
         ("source", "done", "bench"),
@@ -228,12 +236,13 @@ def _group(folder: Path, limits: str) -> Path:
         ("source", "documents/data", "documents"),
         *(("source", FAN, name) for name in sinks),
         *(("source", f"{program}/data", program) for program in PROGRAMS),
-        *((name, "ack", "source") for name in (*sinks, "documents", *PROGRAMS)),
+        *(("source", "program/fan", program) for program in FANNED),
+        *((name, "ack", "source") for name in (*sinks, "documents", *programs)),
     ]
-    return write_plane_group(folder, functions, rows, clients=list(PROGRAMS), limits=limits)
+    return write_plane_group(folder, functions, rows, clients=programs, limits=limits)
 
 
-def be_client(root: str, name: str) -> None:
+def be_client(root: str, name: str, number: int) -> None:
     """Take messages as a program with the blocking client does."""
     with Client(root=root, name=name) as client:
         client.publish("hello", b"")  # connects
@@ -244,18 +253,18 @@ def be_client(root: str, name: str) -> None:
                 size += len(message.payload)
                 seen += 1
                 if seen == ACK:
-                    client.publish("ack", acknowledgement(0, size))
+                    client.publish("ack", acknowledgement(number, size))
                     seen = size = 0
 
 
-def be_asyncclient(root: str, name: str) -> None:
+def be_asyncclient(root: str, name: str, number: int) -> None:
     """Take messages as a program on asyncio does."""
     import asyncio
 
-    asyncio.run(_be_asyncclient(root, name))
+    asyncio.run(_be_asyncclient(root, name, number))
 
 
-async def _be_asyncclient(root: str, name: str) -> None:
+async def _be_asyncclient(root: str, name: str, number: int) -> None:
     async with AsyncClient(root=root, name=name) as client:
         await client.publish("hello", b"")  # connects
         print("ready", flush=True)
@@ -265,5 +274,5 @@ async def _be_asyncclient(root: str, name: str) -> None:
                 size += len(message.payload)
                 seen += 1
                 if seen == ACK:
-                    await client.publish("ack", acknowledgement(0, size))
+                    await client.publish("ack", acknowledgement(number, size))
                     seen = size = 0
