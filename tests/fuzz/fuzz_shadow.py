@@ -2,9 +2,10 @@
 """
 Fuzz the shadow service: `nox -s fuzz -- shadow tests/fuzz/corpus/shadow -max_total_time=60`.
 
-The input is lines: a payload each, of an update; "?PAYLOAD" gets, "!PAYLOAD" deletes. Oracle: every
-answer is a document, with a code that the manual knows or with a version; a refused request changes
-nothing; what was accepted is what the next service reads from the store.
+The input is lines: a payload each, of an update; "?PAYLOAD" gets, "!PAYLOAD" deletes, "*PAYLOAD"
+lists. Oracle: every answer is a document, with a code that the manual knows or with a version (a
+list has results); a refused request changes nothing; what was accepted is what the next service
+reads from the store.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from __future__ import annotations
 import json
 import sys
 
-from greengrass_sdk.core.shadow.requests import Operation, ShadowId, parse_topic
+from greengrass_sdk.core.shadow.requests import Operation, ShadowId, parse_topic, why_not
 from greengrass_sdk.core.shadow.service import ShadowService
 from greengrass_sdk.core.shadow.store import MemoryStore
 
 CODES = {400, 404, 409, 413, 415}
-OPERATIONS = {b"?": Operation.GET, b"!": Operation.DELETE}
+OPERATIONS = {b"?": Operation.GET, b"!": Operation.DELETE, b"*": Operation.LIST}
 T = ShadowId("T")
 
 
@@ -34,7 +35,9 @@ def one_input(data: bytes) -> None:
     store = MemoryStore()
     service = ShadowService(store, state_bytes=200)
     for line in data.split(b"\n"):
-        parse_topic(line.decode("utf-8", "replace"))
+        topic = line.decode("utf-8", "replace")
+        if parse_topic(topic) is None and why_not(topic).code not in CODES | {405}:
+            raise AssertionError(f"{topic!r}: refused with {why_not(topic).code}")
         operation = OPERATIONS.get(line[:1], Operation.UPDATE)
         payload = line if operation is Operation.UPDATE else line[1:]
         before = dict(store.records)
@@ -47,7 +50,7 @@ def one_input(data: bytes) -> None:
                 raise AssertionError(f"{payload!r}: answered with code {outcome.code}")
             if before != store.records:
                 raise AssertionError(f"{payload!r}: refused, and something changed")
-        elif "version" not in answer:
+        elif ("results" if operation is Operation.LIST else "version") not in answer:
             raise AssertionError(f"{payload!r}: {answer}")
         now = [
             each.serve(T, Operation.GET, b"", 1.0, by_topic=False)

@@ -193,7 +193,7 @@ def _decode(payload: bytes) -> Any:
     except UnicodeDecodeError:
         raise Refusal(415, "Unsupported documented encoding; supported encoding is UTF-8") from None
     try:
-        document = _DECODER.decode(text)
+        document = _document(text)
         if "\\u" in text:
             # A lone surrogate has no UTF-8, and so no answer could repeat it.
             json.dumps(document, ensure_ascii=False).encode()
@@ -216,6 +216,15 @@ def _float(text: str) -> float:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_constant, parse_float=_float)
+
+
+def _document(text: str) -> Any:
+    """Return what a text says; blanks around it are looked for where there is something."""
+    try:
+        document, end = _DECODER.raw_decode(text)
+    except json.JSONDecodeError:
+        document, end = None, -1
+    return document if end == len(text) else _DECODER.decode(text)
 
 
 def _client_token(document: dict[str, Any]) -> str | None:

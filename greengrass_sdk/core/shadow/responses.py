@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import json.encoder
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "accepted",
@@ -21,9 +25,26 @@ __all__ = [
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
+def _kept_encoder() -> Callable[[Any, int], Iterable[str]]:
+    """Return what `_ENCODER` makes each time, without the memory that finds circles."""
+    kept: Callable[[Any, int], Iterable[str]] = json.encoder.c_make_encoder(  # type: ignore[attr-defined]  # undocumented
+        *(None, _ENCODER.default, json.encoder.encode_basestring),
+        *(None, ":", ",", False, False, False),
+    )
+    return kept
+
+
+try:
+    _encode = _kept_encoder()
+except (AttributeError, TypeError):  # another interpreter, or a newer one
+
+    def _encode(value: Any, _indent: int) -> Iterable[str]:
+        return _ENCODER.iterencode(value)
+
+
 def encode(value: Any) -> bytes:
     """Return a value as compact JSON."""
-    return _ENCODER.encode(value).encode()
+    return "".join(_encode(value, 0)).encode()
 
 
 def state_bytes(state: dict[str, Any], encoded: bytes) -> int:

@@ -186,6 +186,17 @@ def test_a_null_in_an_array_is_refused_and_in_an_object_inside_of_one_not(array)
     assert (400, "State contains an invalid node") == (raised.value.code, raised.value.message)
 
 
+@pytest.mark.parametrize(
+    "text", ['{"state": {}}', ' \n{"state": {}}', '{"state": {}}\t ', "{}}", " "]
+)
+def test_blanks_around_a_document_are_none_of_it(text):
+    if "state" in text:
+        assert Request({}) == parse_payload(Operation.UPDATE, text.encode())
+        return
+    with pytest.raises(Refusal, match="Invalid JSON"):
+        parse_payload(Operation.UPDATE, text.encode())
+
+
 def test_a_refusal_knows_the_client_token():
     with pytest.raises(Refusal) as caught:
         parse_payload(Operation.UPDATE, b'{"state": 1, "clientToken": "c"}')

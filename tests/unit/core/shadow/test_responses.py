@@ -69,3 +69,17 @@ def test_a_document(document, expected):
 )
 def test_the_client_token_is_echoed(document):
     assert 'c"' == json.loads(document)["clientToken"]
+
+
+@pytest.mark.parametrize(
+    "value", [{}, [], {"a": [1, 0.5, True, None, 'ä\n"\u2028']}, {"": {"b": {}}}, -1, 1e300, "\x00"]
+)
+def test_json_is_what_the_library_writes(value):
+    expected = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert expected.encode() == responses.encode(value)
+    assert value == json.loads(responses.encode(value))
+
+
+def test_what_is_not_json_is_not_written():
+    with pytest.raises(ValueError, match="Out of range"):
+        responses.encode({"a": float("nan")})
