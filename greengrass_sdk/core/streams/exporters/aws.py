@@ -9,6 +9,7 @@ files of its user. The region is the group's.
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from greengrass_sdk.core.streams.exporters.exporter import ExportError, one_line
@@ -24,12 +25,12 @@ def client(service: str, setting: Setting) -> Any:
     Return a client of boto3 that tries once: pauses are the schedule's.
 
     Raises:
-        ImportError: boto3 is not installed.
+        ImportError: botocore, a part of boto3, is not installed.
         ExportError: It does not know the service.
     """
-    import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, UnknownServiceError
+    from botocore.session import Session
 
     elsewhere = any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)
     config = Config(
@@ -38,12 +39,22 @@ def client(service: str, setting: Setting) -> Any:
         retries={"total_max_attempts": 1},
         inject_host_prefix=not elsewhere,
     )
+    session = Session()
+    session.register_component("data_loader", _loader())
     try:
-        return boto3.session.Session().client(service, region_name=setting.region, config=config)
+        return session.create_client(service, region_name=setting.region, config=config)
     except UnknownServiceError as error:
         raise ExportError(f"this boto3 knows no {service}: AWS has ended it") from error
     except BotoCoreError as error:
         raise ExportError(f"{service}: {one_line(error)}") from error
+
+
+@cache
+def _loader() -> Any:
+    """Return what keeps the descriptions of services in memory: reading them takes long."""
+    from botocore.loaders import Loader
+
+    return Loader()
 
 
 def error_code(error: Exception) -> str:

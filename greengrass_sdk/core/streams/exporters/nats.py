@@ -31,19 +31,24 @@ class NATSExporter:
         import nats
 
         self._url = config.url or ""
+        # Without a login that stands in it.
+        self._name = ", ".join(each.rpartition("@")[2] for each in self._url.split(","))
         self._subject = config.subject or ""
         self._timeout_s = setting.timeout_s
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="nats", daemon=True)
         self._thread.start()
         self._client: Any = None
+        self._trouble: BaseException | None = None
         try:
             self._client = self._run(
                 nats.connect(
-                    self._url,
+                    self._url.split(","),
                     allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
                     connect_timeout=max(1, int(min(setting.timeout_s, 10.0))),
-                    error_cb=_ignore,
+                    error_cb=self._note,
                     name="greengrass-core",
                 )
             )
@@ -96,13 +101,15 @@ class NATSExporter:
         except Exception as error:
             raise ExportError(self._text(error)) from error
 
+    async def _note(self, error: Exception) -> None:
+        self._trouble = error
+
     def _text(self, error: BaseException) -> str:
+        from nats.errors import NoServersError
         from nats.js.errors import NoStreamResponseError
 
         if isinstance(error, NoStreamResponseError):
-            return f"nats {self._url}: no JetStream keeps subject {self._subject}"
-        return f"nats {self._url}: {one_line(error)}"
-
-
-async def _ignore(error: Exception) -> None:
-    del error  # whoever publishes hears of it
+            return f"{self._name}: no JetStream keeps subject {self._subject}"
+        if isinstance(error, NoServersError) and self._trouble is not None:
+            error = self._trouble
+        return f"{self._name}: {one_line(error)}"

@@ -131,7 +131,9 @@ class S3Exporter:
         try:
             self._client.abort_multipart_upload(**where, UploadId=upload)
         except Exception as error:  # noqa: BLE001 - the upload has failed already
-            log.warning("s3: parts of %s are left in bucket %s: %s", *where.values(), error)
+            log.warning(
+                "s3: parts of %s are left in bucket %s: %s", where["Key"], where["Bucket"], error
+            )
 
     # --- its status ------------------------------------------------------------------
 
