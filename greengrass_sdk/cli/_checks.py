@@ -205,7 +205,7 @@ def identities() -> Iterator[Check]:
         "isolation",
         WARN,
         f"`greengrass run` starts functions as {user}, like the core: they can end each other "
-        "and read this user's files",
+        "and read this user's files, the key of the secrets among them",
         "run functions you do not trust by greengrassd, each with a run_as of its own",
     )
 
