@@ -41,6 +41,7 @@ def files() -> dict[str, str]:
     return dict(blocks)
 
 
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("world", ["fake", "core"])
 def test_its_function_passes_its_test(tmp_path, world):
     for name, text in files().items():

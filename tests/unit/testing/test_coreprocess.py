@@ -13,7 +13,7 @@ from greengrass_sdk.errors import CoreUnavailableError, PackageError
 from greengrass_sdk.model.group import parse_group
 from greengrass_sdk.testing.coreprocess import CoreProcess
 
-pytestmark = pytest.mark.needs_core
+pytestmark = [pytest.mark.needs_core, pytest.mark.timeout(90)]
 
 GROUP = """
 schema = 1

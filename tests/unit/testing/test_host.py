@@ -13,7 +13,7 @@ import pytest
 from greengrass_sdk.model.group import parse_group
 from greengrass_sdk.testing import host
 
-pytestmark = pytest.mark.needs_core
+pytestmark = [pytest.mark.needs_core, pytest.mark.timeout(90)]
 
 GROUP = """
 schema = 1

@@ -126,6 +126,7 @@ def test_y(greengrass):
 
 
 @pytest.mark.needs_core
+@pytest.mark.timeout(90)
 def test_what_a_real_core_cannot_do_is_skipped_with_its_reason(run):
     result = run(
         """

@@ -27,7 +27,7 @@ from greengrass_sdk.testing import UnreadErrors
 from greengrass_sdk.testing.differences import DIFFERENCES, WAIT_S, WorldDifference
 from greengrass_sdk.testing.realcore import RealCore
 
-pytestmark = [pytest.mark.needs_core, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.needs_core, pytest.mark.timeout(120)]
 
 iot = greengrasssdk.client("iot-data")
 
