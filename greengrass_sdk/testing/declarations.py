@@ -18,6 +18,7 @@ from greengrass_sdk.model.group import (
     Limits,
     LocalClient,
     Secret,
+    Streams,
     Subscription,
     load_group,
 )
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Declarations", "code_of", "file_of", "handler_name"]
 
 _INLINE = "test.handler"
-_DEFAULTS = Group(name="test", core="test-core")
+_DEFAULTS = Group(name="test", core="test-core", streams=Streams(enabled=True, port=0))
 
 
 class Declarations:

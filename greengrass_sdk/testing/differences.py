@@ -86,6 +86,12 @@ DIFFERENCES = {
         "skipped",
         "the cloud of this core is a stand-in beside it, with no link that could fail",
     ),
+    "exports": Difference(
+        "`exports`, `send_exports`",
+        "recorded; sent only for the kinds that a test names",
+        "skipped",
+        "a core sends exports to where they go: look there, or at `stream(...).describe()`",
+    ),
     "acting": Difference(
         "test code that calls the SDK as a function, also by `acting_as`",
         "published and invoked in the function's name",

@@ -17,6 +17,7 @@ from greengrass_sdk.core.functions import packages
 from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.router.table import TOOL, Table
 from greengrass_sdk.core.secrets.store import CURRENT, MemoryStore
+from greengrass_sdk.core.streams.store import MemoryStore as StreamStore
 from greengrass_sdk.errors import CoreUnavailableError, FunctionError, InvalidInputError
 from greengrass_sdk.model.arn import CLOUD
 from greengrass_sdk.model.function import Function
@@ -33,6 +34,7 @@ from greengrass_sdk.testing.greengrass import Greengrass, name_of
 from greengrass_sdk.testing.records import Delivery, Message
 from greengrass_sdk.testing.secrets import FakeSecrets, new_version
 from greengrass_sdk.testing.shadows import FakeShadows
+from greengrass_sdk.testing.streams import FakeStreams
 from greengrass_sdk.testing.world import Substitutes
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.testing.functions import Member
     from greengrass_sdk.testing.greengrass import FunctionOptions, Handler, Named
     from greengrass_sdk.testing.records import LogRecord
+    from greengrass_sdk.testing.streams import Exported
 
 __all__ = ["FakeCore"]
 
@@ -102,6 +105,8 @@ class FakeCore(Greengrass):
         self._crew: Crew | None = None
         self._table: Table | None = None
         self._shadows: FakeShadows | None = None
+        self._streams: FakeStreams | None = None
+        self._stream_store = StreamStore()
         self._secrets: FakeSecrets | None = None
         self._secret_store = MemoryStore()
         self._secret_versions = 0
@@ -267,6 +272,7 @@ class FakeCore(Greengrass):
         """Let so much time pass, and everything happen that is due until then."""
         self._start()
         self._running.advance(seconds + 60 * minutes + 3600 * hours + 86_400 * days)
+        self._running_streams.leave()
 
     @contextmanager
     def acting_as(self, function: Named) -> Iterator[None]:
@@ -317,6 +323,17 @@ class FakeCore(Greengrass):
         self._compile()
         return self._started().outside(self._declared.member(name))
 
+    def exports(self, stream: str | None = None) -> list[Exported]:
+        """Return the batches that exports have sent; see `Greengrass`."""
+        self._start()
+        exported = self._running_streams.exported
+        return [each for each in exported if stream in (None, each.stream)]
+
+    def send_exports(self, *kinds: str) -> None:
+        """Really send what exports of these kinds have; see `Greengrass`."""
+        self._compile()
+        self._running_streams.send_exports(*kinds)
+
     # The core.
 
     @property
@@ -334,6 +351,11 @@ class FakeCore(Greengrass):
         assert self._shadows is not None  # noqa: S101 - made with the engine
         return self._shadows
 
+    @property
+    def _running_streams(self) -> FakeStreams:
+        assert self._streams is not None  # noqa: S101 - made with the engine
+        return self._streams
+
     def _started(self) -> Crew:
         self._compile()
         assert self._crew is not None  # noqa: S101 - made with the engine
@@ -347,6 +369,7 @@ class FakeCore(Greengrass):
         """Start what was declared, and let everything happen that this causes."""
         self._compile()
         self._running.settle()
+        self._running_streams.leave()
 
     def _compile(self) -> None:
         self._check_open()
@@ -371,6 +394,7 @@ class FakeCore(Greengrass):
             self._secrets = FakeSecrets(
                 engine, group, lambda: self._running_table, self._secret_store
             )
+            self._streams = FakeStreams(engine, lambda: self._running_table, self._stream_store)
             self._crew = Crew(engine, lambda: self._layout, self._failures.append)
         else:
             self._table = self._running_table.successor(group)
@@ -442,6 +466,8 @@ class FakeCore(Greengrass):
         self._closed = True
         if self._crew is not None:
             self._crew.stop()
+        if self._streams is not None:
+            self._streams.close()
         identity.deactivate(self)
         self._substitutes.close()
         if self._folder is not None:

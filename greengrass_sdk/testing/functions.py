@@ -253,7 +253,8 @@ class Crew(Hooks):
             self._start(self._members[event.endpoint])
 
     def _worker_ready(self, event: events.WorkerReady) -> None:
-        worker = self._members[event.endpoint].workers.get(event.peer)
+        member = self._members.get(event.endpoint)  # a service of the core is none
+        worker = None if member is None else member.workers.get(event.peer)
         if worker is not None:
             worker.state = "ready"
 

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from greengrass_sdk.client.shadows import Shadow
+from greengrass_sdk.client.streams import Stream
 from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model.topic import check_filter, matches
 from greengrass_sdk.testing import explain
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult
     from greengrass_sdk.testing.records import FunctionFailure, LogRecord, Message
+    from greengrass_sdk.testing.streams import Exported
     from greengrass_sdk.testing.tape_replay import Replay
 
     class FunctionOptions(TypedDict, total=False):
@@ -330,6 +332,30 @@ class Greengrass(ABC):
             name: Of a named shadow; None is the classic one.
         """
         return ThingShadow(Shadow(self.invoke, thing, name))
+
+    def stream(self, name: str) -> Stream:
+        """Return a stream, to make it, append to it and read it; nothing is asked yet."""
+        return Stream(self.invoke, name)
+
+    @abstractmethod
+    def exports(self, stream: str | None = None) -> list[Exported]:
+        """
+        Return the batches that exports of streams have sent so far.
+
+        Args:
+            stream: Only those of this stream.
+        """
+
+    @abstractmethod
+    def send_exports(self, *kinds: str) -> None:
+        """
+        Really send what exports of these kinds have, from now on: to a server of the test.
+
+        What fails is tried again in virtual time. Exports of other kinds are only recorded.
+
+        Args:
+            kinds: Of destinations, as `http`.
+        """
 
     # Asking.
 
