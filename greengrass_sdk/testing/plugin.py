@@ -74,11 +74,19 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     result = yield from _skipping(item)
     core = item.stash.get(_KEY, None)
     if core is not None:
-        try:
-            core.check_errors()
-        except AssertionError as error:  # no traceback: it is about none of the test's lines
-            pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        _check_errors(core)
     return result
+
+
+def _check_errors(core: Greengrass) -> None:
+    """Fail without a traceback: that of the test's own would say nothing."""
+    try:
+        core.check_errors()
+    except AssertionError as error:
+        text = f"{type(error).__name__}: {error}"
+    else:
+        return
+    pytest.fail(text, pytrace=False)
 
 
 def _skipping(item: pytest.Item) -> Generator[None, Any, Any]:
