@@ -397,6 +397,33 @@ def test_a_message_with_a_name_that_no_thing_has_is_rejected(service):
     assert ("$aws/things/no thing/shadow/get/rejected", 400) == (topic, refusal["code"])
 
 
+LIGHT = """
+import json
+
+import greengrasssdk
+
+client = greengrasssdk.client("iot-data")
+
+
+def handler(event, context):
+    reported = {"state": {"reported": event["state"]}}
+    client.update_thing_shadow(thingName="GG_TrafficLight", payload=json.dumps(reported))
+"""
+
+
+def test_a_function_follows_what_is_desired(greengrass, code):
+    """GG-M5-02"""
+    greengrass.add_function("light", "light.handler", code=code(light=LIGHT), pinned=True)
+    greengrass.subscribe(
+        "GGShadowService", "$aws/things/GG_TrafficLight/shadow/update/delta", "light"
+    )
+    light = greengrass.shadow("GG_TrafficLight")
+    for number, colour in enumerate("GYR"):
+        assert 2 * number + 1 == light.update(desired={"property": colour}).version
+        assert ({"property": colour}, {}) == (light.reported, light.delta)
+    assert 6 == light.version
+
+
 # --- a core alone ------------------------------------------------------------------------
 
 

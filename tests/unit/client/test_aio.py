@@ -219,6 +219,34 @@ def test_a_client_that_is_forgotten_warns_and_closes(listening):
     assert [ResourceWarning] == [one.category for one in caught]
 
 
+def test_a_shadow_is_asked_for_by_one_frame(core):
+    core.script = lambda frame: [result(frame, b'{"state":{"reported":{"a":1}}}')]
+    document = asyncio.run(AsyncClient().shadow("T").get())
+    assert {"a": 1} == document.reported
+    [frame] = core.wait(1)
+    assert (Kind.INVOKE, b"GGShadowService", b"") == (frame.kind, frame.topic, frame.payload)
+    assert b'{"custom": {"subject": "$aws/things/T/shadow/get"}}' == frame.context
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (lambda frame: verdict(frame, Status.QUEUE_FULL, "full"), errors.QueueFullError),
+        (lambda frame: verdict(frame, Status.NOT_FOUND, "none"), errors.FunctionNotFoundError),
+        (lambda frame: result(frame, b"{}", Flag.UNHANDLED), errors.FunctionUnhandledError),
+    ],
+)
+def test_a_service_that_does_not_answer_is_the_error_of_an_invocation(core, answer, error):
+    core.script = lambda frame: [answer(frame)]
+    with pytest.raises(error):
+        asyncio.run(AsyncClient().shadow("T").get())
+
+
+def test_a_request_that_no_invocation_may_have_is_not_sent(core):
+    with pytest.raises(errors.LimitExceededError, match="invoke_payload_bytes"):
+        asyncio.run(AsyncClient().shadow("T").update(desired={"a": "x" * 7_000_000}))
+
+
 def test_what_comes_too_late_is_given_back():
     lost: list[int] = []
 
