@@ -126,4 +126,6 @@ def _tell_differences(replay: Replay, output: Output) -> None:
     keys = replay.volatile_keys()
     if keys:
         options = " ".join(f"--ignore {key}" for key in keys)
-        output.note(f"only the values of these keys differ; to leave them out: {options}")
+        output.note(
+            f"only values of these keys differ; if they do each time, as times do: {options}"
+        )

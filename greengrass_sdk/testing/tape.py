@@ -237,13 +237,19 @@ def _check_head(events: list[tuple[int, Event]], file: str) -> Event:
 
 
 def _began_ms(events: list[tuple[int, Event]], head: Event) -> int:
-    """Return when the last pinned function came to run for the first time, or else the start."""
+    """
+    Return when the last pinned function came to run for the first time, or else the start.
+
+    No later than the first message: one may come while the core starts, and a pinned function may
+    publish while it is imported.
+    """
     functions: dict[str, Event] = head["group"]["functions"]
     waiting = {name for name, function in functions.items() if function.get("pinned")}
     began: int = head["at_ms"]
     for _, event in events:
-        if not waiting or event["event"] == "message":
-            break
+        if event["event"] == "message":
+            at_ms: int = event["at_ms"]
+            return at_ms if event.get("source") in waiting else min(began, at_ms)
         if event["event"] == "function" and event.get("state") == "running":
             if event.get("function") in waiting:
                 began = event["at_ms"]

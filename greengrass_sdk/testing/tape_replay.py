@@ -98,7 +98,10 @@ class Replay:
         found = self.volatile_keys()
         if not found:
             return ""
-        return f"\nonly the values of some keys differ; to leave them out: ignore={found!r}"
+        return (
+            "\nonly values of some keys differ; if they do each time, as times do:"
+            f" ignore={found!r}"
+        )
 
     def volatile_keys(self) -> list[str]:
         """

@@ -57,7 +57,7 @@ def test_a_replay_that_differs_is_told_and_the_exit_code_is_1(run, tape):
 
     assert code == 1
     assert f"the replay of {tape} differs (- recorded, + replayed):\nlight on on:\n  - " in out
-    assert err == "only the values of these keys differ; to leave them out: --ignore at\n"
+    assert err == "only values of these keys differ; if they do each time, as times do: --ignore at\n"
 
 
 def test_no_test_is_written_of_a_replay_that_differs(run, tape):

@@ -167,6 +167,21 @@ def test_second_0_is_the_start_if_something_comes_before(builder, read):
     assert START_MS / 1000 == read(builder).began_at
 
 
+def test_second_0_is_the_first_message_if_it_comes_while_the_core_starts(builder, read):
+    builder.message(-0.5, "cloud", "a", "1", "light")
+
+    tape = read(builder.message(1, "cloud", "b", "1", "light"))
+    assert START_MS / 1000 - 0.5 == tape.began_at
+    assert [0.0, 1.5] == [stimulus.at_s for stimulus in tape.stimuli]
+
+
+def test_second_0_is_when_a_pinned_function_publishes_in_its_import(builder, read):
+    builder.message(0.4, "clock", "tick", "1")
+    builder.add(0.5, "function", function="clock", state="running", pid=1, reason=None)
+
+    assert START_MS / 1000 + 0.4 == read(builder).began_at
+
+
 def test_files_are_named_relative_to_the_tape(read, tmp_path):
     tape = read(TapeBuilder(file="../project/group.toml"))
 
