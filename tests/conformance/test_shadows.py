@@ -21,6 +21,7 @@ from running_core import RunningCore
 
 from greengrass_sdk import Client, InvokeResult
 from greengrass_sdk.client.shadows import subject
+from greengrass_sdk.errors import ShadowNotFoundError, ShadowTooLargeError
 from greengrass_sdk.model.arn import SHADOW_ARN, SHADOW_SERVICE
 from greengrass_sdk.testing import FakeCore
 
@@ -424,6 +425,49 @@ def test_a_function_follows_what_is_desired(greengrass, code):
     assert 6 == light.version
 
 
+AGGREGATOR = """
+import greengrasssdk
+
+client = greengrasssdk.client("iot-data")
+greens = []
+
+
+def function_handler(event, context):
+    colour = event["current"]["state"]["reported"]["property"]
+    if colour == "G":
+        greens.append(colour)
+        if len(greens) % 3 == 0:
+            client.publish(topic="stats", payload=str(len(greens)))
+"""
+
+
+def test_a_function_is_triggered_by_every_update_and_its_error_is_told(greengrass, code):
+    """GG-M6-01"""
+    handler, folder = "car.function_handler", code(car=AGGREGATOR)
+    greengrass.add_function("car", handler, code=folder, pinned=True)
+    documents = "$aws/things/GG_TrafficLight/shadow/update/documents"
+    greengrass.subscribe("GGShadowService", documents, "car")
+    light = greengrass.shadow("GG_TrafficLight")
+    light.update(desired={"property": "G"})
+    for _ in range(6):
+        light.update(reported={"property": "G"})
+    assert [b"3", b"6"] == greengrass.published("stats").payloads
+    [failure] = greengrass.errors
+    assert "KeyError: 'reported'" in failure.text
+
+
+def test_only_members_have_shadows_of_the_size_that_the_group_says(greengrass, tmp_path):
+    """GG-SH-18"""
+    settings = {"members_only": True, "state_bytes": 16}
+    greengrass.load(write_project(tmp_path, {}, {}, shadows=settings))
+    member = greengrass.shadow("failures-core")
+    assert 1 == member.update(reported={"a": 1}).version
+    with pytest.raises(ShadowTooLargeError):
+        member.update(reported={"a": "x" * 20})
+    with pytest.raises(ShadowNotFoundError, match="Thing not found"):
+        greengrass.shadow("stranger").update(reported={"a": 1})
+
+
 # --- a core alone ------------------------------------------------------------------------
 
 
@@ -474,22 +518,6 @@ def test_a_switch_changes_a_light_by_its_shadow(lights):
     assert [1, 2, 3, 4, 5, 6] == versions
 
 
-AGGREGATOR = """
-import greengrasssdk
-
-client = greengrasssdk.client("iot-data")
-greens = []
-
-
-def function_handler(event, context):
-    colour = event["current"]["state"]["reported"]["property"]
-    if colour == "G":
-        greens.append(colour)
-        if len(greens) % 3 == 0:
-            client.publish(topic="stats", payload=str(len(greens)))
-"""
-
-
 def test_a_function_is_triggered_by_every_update_and_survives_its_own_errors(tmp_path):
     """GG-M6-01"""
     topic = "$aws/things/GG_TrafficLight/shadow/update"
@@ -527,22 +555,3 @@ def test_whatever_was_accepted_survives_the_sudden_death_of_the_core(tmp_path):
         for thing, (version, number) in accepted.items():
             document = client.shadow(thing).get()
             assert (version, {"n": number}) == (document.version, document.reported)
-
-
-def test_only_members_have_shadows_if_the_group_says_so(tmp_path):
-    """GG-SH-18"""
-    project = write_project(
-        tmp_path,
-        {},
-        {},
-        clients=["panel"],
-        shadows={"members_only": True, "state_bytes": 16},
-    )
-    with RunningCore(project) as core, Client(root=core.root, name="panel") as client:
-        context = {"custom": {"subject": "$aws/things/stranger/shadow/update"}}
-        answer = client.invoke(SHADOW_ARN, {"state": {}}, client_context=context).json()
-        assert (404, "Thing not found") == (answer["code"], answer["message"])
-        context = {"custom": {"subject": "$aws/things/failures-core/shadow/update"}}
-        request = {"state": {"reported": {"a": "x" * 20}}}
-        answer = client.invoke(SHADOW_ARN, request, client_context=context).json()
-        assert 413 == answer["code"]
