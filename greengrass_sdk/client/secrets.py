@@ -34,12 +34,12 @@ class SecretValue:
         name: Its name.
         version_id: Which version this is.
         stages: The labels of this version that the group names.
-        created: When the version was made.
+        created_ms: When the version was made, in milliseconds since 1970.
         value: What is secret, as bytes; `text` and `json()` decode it.
         is_binary: Whether it was put as bytes, not as text.
     """
 
-    __slots__ = ("arn", "created", "is_binary", "name", "stages", "value", "version_id")
+    __slots__ = ("arn", "created_ms", "is_binary", "name", "stages", "value", "version_id")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class SecretValue:
         name: str,
         version_id: str,
         stages: tuple[str, ...],
-        created: datetime,
+        created_ms: int,
         is_binary: bool,
     ) -> None:
         self.value = value
@@ -57,8 +57,15 @@ class SecretValue:
         self.name = name
         self.version_id = version_id
         self.stages = stages
-        self.created = created
+        self.created_ms = created_ms
         self.is_binary = is_binary
+
+    @property
+    def created(self) -> datetime:
+        """When the version was made, in UTC."""
+        from datetime import UTC, datetime
+
+        return datetime.fromtimestamp(self.created_ms / 1000, UTC)
 
     @property
     def text(self) -> str:
@@ -153,16 +160,19 @@ def _refusal(document: dict[str, Any], asked: dict[str, str]) -> SecretError:
 
 
 def _value(document: dict[str, Any]) -> SecretValue:
-    from base64 import b64decode
-    from datetime import UTC, datetime
-
     binary = document.get("SecretBinary")
     return SecretValue(
-        document["SecretString"].encode() if binary is None else b64decode(binary),
+        document["SecretString"].encode() if binary is None else _decoded(binary),
         arn=document["ARN"],
         name=document["Name"],
         version_id=document["VersionId"],
         stages=tuple(document["VersionStages"]),
-        created=datetime.fromtimestamp(document["CreatedDate"] / 1000, UTC),
+        created_ms=int(document["CreatedDate"]),
         is_binary=binary is not None,
     )
+
+
+def _decoded(text: str) -> bytes:
+    from base64 import b64decode
+
+    return b64decode(text)

@@ -23,6 +23,7 @@ import filters
 import footprint
 import publishing
 import report
+import secret_reads
 import shadows
 import startup
 import throughput
@@ -48,6 +49,7 @@ MEASUREMENTS = {
     "trips": Measurement("Invocations", trips.measure),
     "large": Measurement("Invocations with large payloads", trips.measure_large),
     "shadows": Measurement("Shadows", shadows.measure),
+    "secrets": Measurement("Secrets", secret_reads.measure),
     "cold": Measurement("Cold start", cold_start.measure),
     "footprint": Measurement("Memory and idle load", footprint.measure),
     "imports": Measurement("Imports", startup.imports),

@@ -20,7 +20,7 @@ from attrs import frozen
 from greengrass_sdk.core.secrets.store import CURRENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from greengrass_sdk.model.group import Group, Secret
 
@@ -46,6 +46,10 @@ class Grant:
     name: str
     arn: str
     stages: tuple[str, ...]
+
+    def hides(self, stages: Sequence[str]) -> bool:
+        """Return whether a version with these labels may not be read."""
+        return not any(stage in self.stages for stage in stages)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
@@ -18,7 +19,7 @@ from greengrass_sdk.core.secrets.store import Version
 from greengrass_sdk.core.sqlitefile import FileFormat, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Contents", "Database", "Sealed", "WrappedKey"]
@@ -87,9 +88,16 @@ class Contents:
     key: WrappedKey | None = None
     secrets: tuple[Sealed, ...] = ()
 
-    def of(self, secret: str) -> list[Sealed]:
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[Sealed]]:
+        found: dict[str, list[Sealed]] = {}
+        for each in self.secrets:
+            found.setdefault(each.version.secret, []).append(each)
+        return found
+
+    def of(self, secret: str) -> Sequence[Sealed]:
         """Return the versions of one secret."""
-        return [each for each in self.secrets if each.version.secret == secret]
+        return self._by_name.get(secret, ())
 
     def without(self, secret: str) -> tuple[Sealed, ...]:
         """Return the versions of all other secrets."""
@@ -107,6 +115,7 @@ class Database:
 
     path: Path
     _connection: sqlite3.Connection
+    _cursor: sqlite3.Cursor
     _seen: int = -1
 
     @classmethod
@@ -120,7 +129,8 @@ class Database:
         """
         _FORMAT.prepare(path)
         try:
-            return cls(path, _FORMAT.connect(path))
+            connection = _FORMAT.connect(path)
+            return cls(path, connection, connection.cursor())
         except sqlite3.Error as error:
             raise _FORMAT.unusable(path, str(error)) from error
 
@@ -170,7 +180,7 @@ class Database:
         return _FORMAT.unusable(self.path, reason)
 
     def _version(self) -> int:
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        return int(self._cursor.execute("PRAGMA data_version").fetchone()[0])
 
     def _read(self) -> Contents:
         row = self._connection.execute(_KEY).fetchone()

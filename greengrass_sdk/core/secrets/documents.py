@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from greengrass_sdk.core.secrets.access import Grant
     from greengrass_sdk.core.secrets.store import Version
 
 __all__ = ["NOT_FOUND", "BadRequestError", "Request", "parse", "refused", "told"]
@@ -24,6 +24,7 @@ __all__ = ["NOT_FOUND", "BadRequestError", "Request", "parse", "refused", "told"
 NOT_FOUND = "Resource not found"
 _KEYS = ("SecretId", "VersionStage", "VersionId")
 _CHARS = 2048  # of an id or a label: those of AWS's API
+_REQUESTS = 1024  # that are kept decoded; there is nothing secret in them
 
 
 class BadRequestError(Exception):
@@ -39,6 +40,7 @@ class Request:
     version: str | None = None
 
 
+@lru_cache(_REQUESTS)
 def parse(payload: bytes) -> Request:
     """
     Return what is asked.
@@ -71,17 +73,21 @@ def refused(status: int, message: str) -> bytes:
     return json.dumps({"Status": status, "Message": message}).encode()
 
 
-def told(arn: str, name: str, version: Version, stages: Iterable[str], value: bytes) -> bytes:
-    """Return the answer with the value of a version; `stages` are those that are shown."""
-    document: dict[str, object] = {
-        "ARN": arn,
-        "Name": name,
+def told(grant: Grant, version: Version, value: bytes) -> bytes:
+    """Return the answer with the value of a version, and those of its labels that are granted."""
+    text = base64.b64encode(value).decode() if version.binary else value.decode()
+    return b"%b%b}" % (_head(grant, version), json.dumps(text).encode())
+
+
+@lru_cache(_REQUESTS)
+def _head(grant: Grant, version: Version) -> bytes:
+    """Return the answer up to the value, which is not kept."""
+    document = {
+        "ARN": grant.arn,
+        "Name": grant.name,
         "VersionId": version.id,
-        "VersionStages": list(stages),
+        "VersionStages": [stage for stage in version.stages if stage in grant.stages],
         "CreatedDate": version.created_ms,
+        "SecretBinary" if version.binary else "SecretString": "",
     }
-    if version.binary:
-        document["SecretBinary"] = base64.b64encode(value).decode()
-    else:
-        document["SecretString"] = value.decode()
-    return json.dumps(document).encode()
+    return json.dumps(document).encode().removesuffix(b'""}')

@@ -71,8 +71,7 @@ class SecretService:
             log.error("%s asks for secret %r: %s", who, request.secret, error)  # noqa: TRY400 - told, not a fault
             return documents.refused(500, "Internal error; see the log GGSecretManager.log")
         self.revealed(value)
-        shown = [stage for stage in version.stages if stage in grant.stages]
-        return documents.told(grant.arn, grant.name, version, shown, value)
+        return documents.told(grant, version, value)
 
     def _granted(self, caller: str, request: Request) -> Grant:
         grant = self.access.find(caller, request.secret)
@@ -96,7 +95,7 @@ class SecretService:
             if (
                 (stage is None or stage in version.stages)
                 and (request.version is None or request.version == version.id)
-                and set(grant.stages).intersection(version.stages)
+                and not grant.hides(version.stages)
             ):
                 return version
         asked = [f"the label {stage!r}"] if stage is not None else []
