@@ -115,6 +115,12 @@ class ShadowEndpoint:
             finally:
                 self._unwatch(shadow, change)
 
+    def _tell_watchers(self, changed: set[ShadowId]) -> None:
+        for shadow in changed:
+            for change in self._watchers.pop(shadow, ()):
+                if not change.done():
+                    change.set_result(None)
+
     def _unwatch(self, shadow: ShadowId, change: asyncio.Future[None]) -> None:
         watchers = self._watchers.get(shadow, [])
         if change in watchers:
@@ -155,10 +161,8 @@ class ShadowEndpoint:
             batch = [(item, self._again(item, outcome)) for item, outcome in batch]
         for item, outcome in batch:
             self._tell(item, outcome)
-        for shadow in {item.shadow for item, outcome in batch if outcome.writes}:
-            for change in self._watchers.pop(shadow, ()):
-                if not change.done():
-                    change.set_result(None)
+        if self._watchers:
+            self._tell_watchers({item.shadow for item, outcome in batch if outcome.writes})
         self._work()
         self.flush()
 
