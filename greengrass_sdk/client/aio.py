@@ -127,9 +127,16 @@ class AsyncClient:
         connection = self._connection
         session = connection.session() if connection.ready else await self._session()
         data = payload if type(payload) is bytes else encode_payload(payload)
-        check_size(len(data), session.invoke_payload_bytes, "request", "invoke_payload_bytes")
+        if len(data) > session.invoke_payload_bytes:
+            check_size(len(data), session.invoke_payload_bytes, "request", "invoke_payload_bytes")
+        slot: _Slot[Frame] = _Slot()
         head, body = (Kind.INVOKE, 0, session.endpoint), (service.encode(), client_context, data)
-        answer = await _call(session, head, body, None)
+        number = session.channel.submit(*head, *body, slot.deliver)
+        try:
+            answer = await slot.future
+        except BaseException:
+            session.channel.cancel(number)
+            raise
         if answer.kind == Kind.RESULT and not answer.flags:
             return answer
         return Invocation(session, service, data, None, client_context).finish(answer)

@@ -16,6 +16,7 @@ from greengrass_sdk.errors import (
     ShadowTooLargeError,
     ShadowVersionConflictError,
 )
+from greengrass_sdk.model.arn import SHADOW_SERVICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -324,8 +325,6 @@ class Shadow(_Requests):
             page = {"nextToken": answer["nextToken"]}
 
     def _ask(self, operation: str, payload: dict[str, Any] | None = None) -> InvokeResult:
-        from greengrass_sdk.model.arn import SHADOW_SERVICE
-
         body, context = self._arguments(operation, payload)
         result: InvokeResult = self._invoke(SHADOW_SERVICE, body, client_context=context)
         return result
@@ -389,11 +388,11 @@ class AsyncShadow(_Requests):
                 return names
             page = {"nextToken": answer["nextToken"]}
 
-    async def _ask(self, operation: str, payload: dict[str, Any] | None = None) -> InvokeResult:
-        from greengrass_sdk.model.arn import SHADOW_SERVICE
-
+    def _ask(
+        self, operation: str, payload: dict[str, Any] | None = None
+    ) -> Awaitable[InvokeResult]:
         body, context = self._arguments(operation, payload)
         pending: Awaitable[InvokeResult] = self._invoke(
             SHADOW_SERVICE, body, client_context=context
         )
-        return await pending
+        return pending

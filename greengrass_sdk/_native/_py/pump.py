@@ -41,9 +41,10 @@ class Pump:
 
     def expect(self, number: int, kind: int, callback: AnswerCallback) -> None:
         """Have `callback` called with the answer to `number`, or with the error instead of one."""
-        with self._exchange.lock:
-            self._exchange.link()
-            self._exchange.calls[number] = Call(kind, callback)
+        exchange = self._exchange
+        with exchange.lock:
+            exchange.link()
+            exchange.calls[number] = Call(kind, callback)
             if self._waiter is None or self._asleep:
                 self._asleep = False
                 self._wake()  # else it reads: the answer will tell it
