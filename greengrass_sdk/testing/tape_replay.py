@@ -17,7 +17,7 @@ from difflib import SequenceMatcher
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from greengrass_sdk.errors import FunctionError, InvalidInputError
+from greengrass_sdk.errors import FunctionError, InvalidInputError, NoSubscriptionError
 from greengrass_sdk.testing.declarations import file_of
 from greengrass_sdk.testing.tape import Output, Stimulus, Tape, TapeError, failure_text, read_tape
 
@@ -40,10 +40,15 @@ _AROUND = 2  # lines shown around a difference
 
 
 class Step(NamedTuple):
-    """What a replay did: let time pass, then give a stimulus, None at the end."""
+    """
+    What a replay did: let time pass, then give a stimulus, None at the end.
+
+    `refused`: a strict group has no row for it.
+    """
 
     seconds: float
     stimulus: Stimulus | None
+    refused: bool = False
 
 
 class Replay:
@@ -256,7 +261,10 @@ class _Player:
     def _give(self, stimulus: Stimulus) -> None:
         core, target, payload = self._core, stimulus.target, stimulus.payload
         if stimulus.kind == "message":
-            core.deliver(target, payload, source=stimulus.source)
+            try:
+                core.deliver(target, payload, source=stimulus.source)
+            except NoSubscriptionError:
+                self._replay.steps[-1] = self._replay.steps[-1]._replace(refused=True)
             return
         context = stimulus.client_context
         if stimulus.kind == "event":

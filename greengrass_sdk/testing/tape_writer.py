@@ -126,7 +126,14 @@ class _Writer:
             if step.seconds:
                 yield f"greengrass.advance({step.seconds!r})"
             if step.stimulus is not None:
-                yield from self._stimulus(step.stimulus)
+                lines = self._stimulus(step.stimulus)
+                yield from self._refused(lines) if step.refused else lines
+
+    def _refused(self, lines: Iterator[str]) -> Iterator[str]:
+        self._errors.add("NoSubscriptionError")
+        yield "with pytest.raises(NoSubscriptionError):"
+        for line in lines:
+            yield f"    {line}"
 
     def _stimulus(self, stimulus: Stimulus) -> Iterator[str]:
         arguments = [_literal(stimulus.target), _payload(stimulus.payload)]

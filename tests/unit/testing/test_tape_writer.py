@@ -175,6 +175,15 @@ def test_a_group_without_a_file_is_written_out(written, passes):
     assert 'greengrass.subscribe("cloud", "#", "light")' in text
 
 
+def test_what_a_strict_group_refuses_is_refused_again(written, passes, house):
+    group = house / "group.toml"
+    group.write_text(group.read_text().replace('core = "c"', 'core = "c"\nstrict = true'))
+    text = written(TapeBuilder().message(1, "switch", "$no/row", "1"))
+
+    passes(text)
+    assert "with pytest.raises(NoSubscriptionError):\n        greengrass.deliver(" in text
+
+
 def test_paths_are_relative_to_the_test(written):
     text = written(TapeBuilder(), where="tests/deep/test_it.py")
 
