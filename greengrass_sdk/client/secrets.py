@@ -7,6 +7,8 @@ The secret service is a function with a reserved ARN, as it was in V1. It knows 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from greengrass_sdk.errors import (
     InvalidInputError,
     RemoteProtocolError,
@@ -23,6 +25,7 @@ __all__ = ["CURRENT", "SecretValue", "read_answer", "request"]
 
 CURRENT = "AWSCURRENT"
 _NOT_FOUND = 404
+_REQUESTS = 256  # that are kept encoded; there is nothing secret in them
 
 
 class SecretValue:
@@ -106,23 +109,26 @@ class SecretValue:
         raise TypeError("a SecretValue is not pickled; hand on its value if you must")
 
 
-def request(identifier: str, stage: str, version_id: str | None) -> dict[str, str]:
+@lru_cache(_REQUESTS)
+def request(identifier: str, stage: str, version_id: str | None) -> bytes:
     """
-    Return the request for a secret.
+    Return the request for a secret, encoded.
 
     Raises:
         InvalidInputError: The id is no text, or both a label and a version id are given.
     """
     if not (identifier and isinstance(identifier, str)):
         raise InvalidInputError(f"id of a secret is {identifier!r}; it must be its name or ARN")
+    import json
+
     if version_id is None:
-        return {"SecretId": identifier, "VersionStage": stage}
+        return json.dumps({"SecretId": identifier, "VersionStage": stage}).encode()
     if stage != CURRENT:
         raise InvalidInputError("give either a stage or a version_id")
-    return {"SecretId": identifier, "VersionId": version_id}
+    return json.dumps({"SecretId": identifier, "VersionId": version_id}).encode()
 
 
-def read_answer(payload: bytes, asked: dict[str, str]) -> SecretValue:
+def read_answer(payload: bytes, request: bytes) -> SecretValue:
     """
     Return the secret that the service answered with.
 
@@ -136,7 +142,7 @@ def read_answer(payload: bytes, asked: dict[str, str]) -> SecretValue:
     try:
         document = json.loads(payload)
         refused = "Status" in document and "Message" in document
-        answer = _refusal(document, asked) if refused else _value(document)
+        answer = _refusal(document, json.loads(request)) if refused else _value(document)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise RemoteProtocolError(
             "the secret service answered with something else than a secret"

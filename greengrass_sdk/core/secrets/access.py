@@ -31,7 +31,7 @@ _SUFFIX_CHARS = 6
 _SUFFIX = re.compile(rf"-[A-Za-z0-9]{{{_SUFFIX_CHARS}}}$")
 
 
-@frozen
+@frozen(cache_hash=True)
 class Grant:
     """
     A secret as its readers see it.

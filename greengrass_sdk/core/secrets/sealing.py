@@ -9,6 +9,7 @@ are associated data, so that a row that was swapped in the database is noticed.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from greengrass_sdk.core.secrets.keys import WrongKeyError, cryptography
@@ -21,6 +22,7 @@ __all__ = ["KEY_BYTES", "DataKey"]
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _DOMAIN = b"greengrass secret 1"
+_VERSIONS = 1024  # whose associated data is kept
 
 
 class DataKey:
@@ -52,6 +54,7 @@ class DataKey:
             ) from None
 
 
+@lru_cache(_VERSIONS)
 def _associated(version: Version) -> bytes:
     parts = (
         _DOMAIN,

@@ -19,7 +19,7 @@ CURRENT = "AWSCURRENT"
 PREVIOUS = "AWSPREVIOUS"
 
 
-@frozen
+@frozen(cache_hash=True)
 class Version:
     """
     One version of a secret, without its value.

@@ -16,7 +16,7 @@ from greengrass_sdk.errors import (
     SecretNotFoundError,
 )
 
-ASKED = {"SecretId": "wifi", "VersionStage": "AWSCURRENT"}
+ASKED = b'{"SecretId": "wifi", "VersionStage": "AWSCURRENT"}'
 ANSWER = {
     "ARN": "arn:aws:secretsmanager:us-east-1:0:secret:wifi-abcdef",
     "Name": "wifi",
@@ -78,8 +78,8 @@ def test_a_value_is_not_pickled():
     ("arguments", "asked"),
     [
         (("wifi", "AWSCURRENT", None), ASKED),
-        (("wifi", "blue", None), {"SecretId": "wifi", "VersionStage": "blue"}),
-        (("wifi", "AWSCURRENT", "1"), {"SecretId": "wifi", "VersionId": "1"}),
+        (("wifi", "blue", None), b'{"SecretId": "wifi", "VersionStage": "blue"}'),
+        (("wifi", "AWSCURRENT", "1"), b'{"SecretId": "wifi", "VersionId": "1"}'),
     ],
 )
 def test_a_request_has_a_label_or_an_id(arguments, asked):
@@ -105,7 +105,7 @@ def test_what_is_not_found_says_where_to_look():
         read_answer(payload, ASKED)
     assert ("wifi", "AWSCURRENT") == (caught.value.secret, caught.value.stage)
     with pytest.raises(LookupError, match="id '7'"):
-        read_answer(payload, {"SecretId": "wifi", "VersionId": "7"})
+        read_answer(payload, request("wifi", "AWSCURRENT", "7"))
 
 
 def test_another_refusal_is_an_error_of_its_own():
@@ -168,4 +168,4 @@ def test_so_does_the_one_for_asyncio(monkeypatch):
     monkeypatch.setattr(AsyncClient, "invoke", invoke)
     secret = asyncio.run(AsyncClient().secret("wifi", version_id="1"))
     assert "1" == secret.version_id
-    assert {"SecretId": "wifi", "VersionId": "1"} == core.asked[0][1]
+    assert request("wifi", "AWSCURRENT", "1") == core.asked[0][1]
