@@ -13,7 +13,7 @@ Test doubles: a whole core in the process of the test, with virtual time; and th
 * `tape`: what `greengrass run --record` wrote; `tape_replay`: given to a core once more;
   `tape_writer`: as a test.
 * `scheduler`, `clock`, `threads`: lock-step and virtual time. `world`, `modules`: what a worker
-  sees of the process. `identity`: which function calls.
+  sees of the process. `identity`: which function calls. `tracebacks`: what of an error is shown.
 
 Names are imported when they are first used: the plugin costs nothing where no test wants it.
 """
