@@ -271,6 +271,7 @@ static void define(struct play *play)
         require(gg_router_define_function(play->router, endpoint, &rules,
                                           (const uint8_t *)name, 2) == GG_OK);
         rules.pinned = 0;
+        rules.confidential = endpoint == 2; /* the next one */
     }
     for (uint32_t endpoint = 4; endpoint <= ENDPOINTS; endpoint++)
         require(gg_router_define_peer(play->router, endpoint, 3, 1000) ==

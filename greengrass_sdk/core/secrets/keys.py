@@ -155,8 +155,7 @@ class KeyFile:
                 file.write(key)
                 file.flush()
                 os.fsync(file.fileno())
-            path.hardlink_to(new)  # not over one that somebody made meanwhile
-            new.unlink()
+            _name(new, path)
             _sync(path.parent)
         except FileExistsError:
             with suppress(OSError):
@@ -258,6 +257,20 @@ def rsa_identity(padding: str, modulus: int, exponent: int) -> str:
     size = (modulus.bit_length() + 7) // 8
     public = modulus.to_bytes(size, "big") + exponent.to_bytes(8, "big")
     return f"rsa-{padding}:{_digest(public)}"
+
+
+def _name(new: Path, path: Path) -> None:
+    """Give a file its name, but not that of one that somebody made meanwhile."""
+    try:
+        path.hardlink_to(new)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            raise FileExistsError(path) from None
+        new.rename(path)
+    else:
+        new.unlink()
 
 
 def _digest(data: bytes) -> str:

@@ -74,6 +74,17 @@ def test_the_file_is_for_its_owner_alone_and_made_once(tmp_path):
     assert [path] == list(tmp_path.iterdir())
 
 
+def test_a_file_is_made_where_there_are_no_links(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(type(tmp_path), "hardlink_to", no_links)
+    path = tmp_path / "secrets.key"
+    made = KeyFile.make(path)
+    assert made == KeyFile.load(path) == KeyFile.make(path)
+    assert [path] == list(tmp_path.iterdir())
+
+
 def test_a_file_that_is_not_there_is_no_key(tmp_path):
     assert KeyFile.load(tmp_path / "nothing") is None
 
