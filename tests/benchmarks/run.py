@@ -26,6 +26,7 @@ import report
 import secret_reads
 import shadows
 import startup
+import streams
 import throughput
 import trips
 from peers.live import MODULES, Peers
@@ -50,6 +51,7 @@ MEASUREMENTS = {
     "large": Measurement("Invocations with large payloads", trips.measure_large),
     "shadows": Measurement("Shadows", shadows.measure),
     "secrets": Measurement("Secrets", secret_reads.measure),
+    "streams": Measurement("Streams", streams.measure),
     "cold": Measurement("Cold start", cold_start.measure),
     "footprint": Measurement("Memory and idle load", footprint.measure),
     "imports": Measurement("Imports", startup.imports),

@@ -4,13 +4,18 @@ Two threads for the disk: one works, the other one waits until what was written 
 
 Group commit comes by itself: while one sync runs, all that is to be synced waits, and the next sync
 is for all of it. Work does not wait for syncs.
+
+What the system takes into its memory takes no longer than to wake a thread. So the event loop may
+do work itself, as long as that has been quick: `try_now`. A disk that blocked it once is left to
+the thread for many times as long.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -27,6 +32,9 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+_QUICK_S = 0.005
+_PATIENCE = 50  # how many times longer than it took the event loop does no work itself
+
 
 class StorageWorker:
     """
@@ -38,6 +46,8 @@ class StorageWorker:
 
     def __init__(self, schedule: Callable[..., object]) -> None:
         self._schedule = schedule
+        self._lock = Lock()  # who works
+        self._slow_until = 0.0
         self._jobs: SimpleQueue[tuple[Callable[[], Any], Done] | None] = SimpleQueue()
         self._syncs: SimpleQueue[tuple[Sequence[Unsynced], Done] | None] = SimpleQueue()
         self._threads = [
@@ -50,6 +60,21 @@ class StorageWorker:
     def submit(self, work: Callable[[], _T], done: Callable[[_T | BaseException], None]) -> None:
         """Do `work`, then call `done` in the event loop with its result, or what it raised."""
         self._jobs.put((work, done))
+
+    def try_now(self, work: Callable[[], _T]) -> tuple[_T] | None:
+        """Do `work` here, and return its result; None: this is no time for it, submit it."""
+        begun = time.monotonic()
+        if begun < self._slow_until or not self._jobs.empty():
+            return None
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return (work(),)
+        finally:
+            self._lock.release()
+            taken = time.monotonic() - begun
+            if taken > _QUICK_S:
+                self._slow_until = begun + taken * _PATIENCE
 
     def sync(self, unsynced: Sequence[Unsynced], done: Callable[[OSError | None], None]) -> None:
         """Sync, then call `done` in the event loop: with None, or with what failed."""
@@ -66,7 +91,8 @@ class StorageWorker:
         while (job := self._jobs.get()) is not None:
             work, done = job
             try:
-                result = work()
+                with self._lock:
+                    result = work()
             except BaseException as error:  # noqa: BLE001 - it is the caller's
                 result = error
             self._tell(done, result)

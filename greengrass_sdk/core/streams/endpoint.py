@@ -59,6 +59,7 @@ class StreamEndpoint:
     _tasks: set[asyncio.Task[None]] = field(factory=set, init=False)
     _waiting: int = field(default=0, init=False)
     _flushing: bool = field(default=False, init=False)
+    _taking: bool = field(default=False, init=False)
 
     def attach(
         self, employ: Callable[[Callable[[list[Send]], None]], Callable[[int, bytes], None]]
@@ -74,8 +75,14 @@ class StreamEndpoint:
             task.cancel()
 
     def take(self, frame: Send, answer: Callable[[int, bytes], None]) -> None:
-        """Take one item."""
-        tell = partial(self._tell, frame, answer)
+        """Take one item; what is answered at once leaves when this returns."""
+        self._taking = True
+        try:
+            self._take(frame, partial(self._tell, frame, answer))
+        finally:
+            self._taking = False
+
+    def _take(self, frame: Send, tell: Callable[[bytes], None]) -> None:
         if frame.kind != Kind.INVOKE:
             tell(b"")  # a message; nothing routes one here
             return
@@ -86,6 +93,9 @@ class StreamEndpoint:
                 separate = bool(call.flags & calls.SEPARATE)
                 request = Append(call.name, count, body, separate)
                 self.manager.append(request, partial(_told, tell))
+                return
+            if call.operation == calls.READ and (reply := self._try_read(call)) is not None:
+                tell(reply)
                 return
         except StreamError as error:
             tell(calls.answer_error(error))
@@ -130,13 +140,31 @@ class StreamEndpoint:
             raise InvalidStreamRequestError(f"unknown operation {operation}", stream=call.name)
         return calls.answer_json(None)
 
-    async def _read(self, call: calls.Call) -> bytes:
+    def _window(self, call: calls.Call) -> tuple[int, int, int, float, int]:
         start, least, most, timeout_s, max_bytes = call.window()
         room = max(self.answer_bytes - _ANSWER_ROOM, 1)
+        return start, least, most, timeout_s, min(max_bytes or room, room)
+
+    def _try_read(self, call: calls.Call) -> bytes | None:
+        """Return the answer to a read that has to wait for nothing."""
+        start, least, most, timeout_s, max_bytes = self._window(call)
+        try:
+            blocks = self.manager.try_read(call.name, start, least, most, max_bytes)
+        except NotEnoughMessagesError:
+            if timeout_s:
+                return None
+            raise
+        if blocks is None:
+            return None
+        reply = calls.answer_blocks(blocks)
+        return reply if len(reply) <= self.answer_bytes else None
+
+    async def _read(self, call: calls.Call) -> bytes:
+        start, least, most, timeout_s, max_bytes = self._window(call)
         read = partial(
             self.manager.read_blocks,
             *(call.name, start, least, most),
-            max_bytes=min(max_bytes or room, room),
+            max_bytes=max_bytes,
         )
         try:
             return calls.answer_blocks(await read())
@@ -151,7 +179,7 @@ class StreamEndpoint:
 
     def _tell(self, frame: Send, answer: Callable[[int, bytes], None], reply: bytes) -> None:
         answer(frame.id, b"" if frame.flags & Flag.EVENT else reply)
-        if not self._flushing:
+        if not self._taking and not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._leave)
 

@@ -2,8 +2,9 @@
 """
 The stream manager for an event loop: what the protocols, exporters and commands speak to.
 
-Requests are handed to the storage thread. What is appended while one append is on its way shares
-the next one, and what must be on the disk shares a sync; a reader that waits hears of new messages.
+Requests are handed to the storage thread, unless they are quick. What is appended while one append
+is on its way shares the next one, and what must be on the disk shares a sync; a reader that waits
+hears of new messages.
 """
 
 from __future__ import annotations
@@ -127,11 +128,11 @@ class StreamManager:
 
     async def list_streams(self) -> list[str]:
         """Return the names of all streams, sorted."""
-        return await self._run(self._service.names)
+        return await self._run(self._service.names, quick=True)
 
     async def describe_message_stream(self, name: str) -> MessageStreamInfo:
         """Return what a stream is, holds, and has exported."""
-        return await self._run(partial(self._service.describe, check_name(name)))
+        return await self._run(partial(self._service.describe, check_name(name)), quick=True)
 
     async def verify(self, name: str, start: int = 0) -> dict[str, Any]:
         """Read a piece of a stream, and return what is damaged; see `StreamService.verify`."""
@@ -167,11 +168,11 @@ class StreamManager:
         return result.first, result.first + result.count - 1
 
     def append(self, request: Append, told: Told) -> None:
-        """Append, and call `told` with what became of it, when it counts."""
+        """Append, and call `told` with what became of it, when it counts; that may be at once."""
         self._appends.append((request, told))
         if not self._appending:
             self._appending = True
-            asyncio.get_running_loop().call_soon(self._append)
+            self._append()
 
     def _append(self) -> None:
         batch, self._appends = self._appends, []
@@ -195,7 +196,15 @@ class StreamManager:
                 worker.sync(unsynced, partial(self._flushed, flushed, pairs))
             return results
 
-        worker.submit(work, partial(self._appended, batch))
+        try:
+            done = worker.try_now(work)
+        except Exception as error:  # noqa: BLE001 - as the thread tells it
+            self._appended(batch, error)
+            return
+        if done is None:
+            worker.submit(work, partial(self._appended, batch))
+        else:
+            self._appended(batch, *done)
 
     def _appended(
         self,
@@ -315,13 +324,13 @@ class StreamManager:
         """Return messages as they are stored, `least` to `most`; see `read_messages`."""
         work = partial(self._service.read, name, start, least, most, max_bytes)
         if timeout_s <= 0:
-            return await self._run(work)
+            return await self._run(work, quick=True)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while True:
             change = self._watch(name)
             try:
-                return await self._run(work)
+                return await self._run(work, quick=True)
             except NotEnoughMessagesError:
                 left = deadline - loop.time()
                 if left <= 0 or self._worker is None:
@@ -329,6 +338,16 @@ class StreamManager:
                 await asyncio.wait([change], timeout=left)
             finally:
                 self._unwatch(name, change)
+
+    def try_read(
+        self, name: str, start: int, least: int, most: int, max_bytes: int
+    ) -> list[Block] | None:
+        """Read without waiting for anything; None: this is no time for it, `read_blocks` is."""
+        if self._worker is None:
+            return None
+        work = partial(self._service.read, name, start, least, most, max_bytes)
+        done = self._worker.try_now(work)
+        return None if done is None else done[0]
 
     def _watch(self, name: str) -> asyncio.Future[None]:
         """Return what is done at the next change of a stream."""
@@ -376,7 +395,7 @@ class StreamManager:
         while True:
             change = self._watch(name)
             try:
-                blocks = await self._run(work)
+                blocks = await self._run(work, quick=True)
                 left = deadline - asyncio.get_running_loop().time()
                 if blocks or left <= 0:
                     return messages_of(name, blocks)[:most]
@@ -406,10 +425,12 @@ class StreamManager:
 
     # The storage thread.
 
-    async def _run(self, work: Callable[[], _T]) -> _T:
-        """Do work of the service in its thread."""
+    async def _run(self, work: Callable[[], _T], *, quick: bool = False) -> _T:
+        """Do work of the service, in its thread; what is `quick` here, if this is a time for it."""
         if self._worker is None:
             raise StreamStoreError("the stream manager was stopped")
+        if quick and (done := self._worker.try_now(work)) is not None:
+            return done[0]
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._worker.submit(work, partial(_settle, future))
         return await future

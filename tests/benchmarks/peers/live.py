@@ -89,7 +89,7 @@ class Peers:
     """
 
     def __init__(self, cache: Path, wanted: frozenset[str] | None = None) -> None:
-        self._cache = cache
+        self.cache = cache
         self.versions: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
         for name, module in MODULES.items():
@@ -102,7 +102,7 @@ class Peers:
         try:
             text = module.version()
             if hasattr(module, "broker_version"):
-                text = f"{text}, {module.broker_version(self._cache)}"
+                text = f"{text}, {module.broker_version(self.cache)}"
         except (SkippedError, ImportError) as error:
             self._skip(name, error)
         else:
@@ -125,7 +125,7 @@ class Peers:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peer-")))
                 with contextlib.ExitStack() as starting:
                     try:
-                        address = starting.enter_context(module.broker(self._cache, folder))
+                        address = starting.enter_context(module.broker(self.cache, folder))
                         found[name] = starting.enter_context(LivePeer(MODULES[name], kind, address))
                     except (SkippedError, ImportError, OSError) as error:
                         self._skip(name, error)

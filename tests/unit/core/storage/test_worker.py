@@ -71,6 +71,54 @@ def test_work_is_done_in_its_order_in_another_thread_and_told_in_the_loop(worker
     assert current_thread() not in threads
 
 
+def test_quick_work_is_done_at_once_by_who_asks(worker):
+    assert (current_thread(),) == worker.try_now(current_thread)
+
+
+def test_nobody_works_while_the_thread_does(worker, loop):
+    began, go_on = Event(), Event()
+
+    def work():
+        began.set()
+        assert go_on.wait(10)
+
+    worker.submit(work, lambda _: None)
+    assert began.wait(10)
+    assert worker.try_now(lambda: "done") is None
+    go_on.set()
+    loop.run()
+    assert ("done",) == worker.try_now(lambda: "done")
+
+
+def test_work_that_waits_is_not_overtaken(worker, loop):
+    go_on = Event()
+    worker.submit(lambda: go_on.wait(10), lambda _: None)
+    worker.submit(lambda: None, lambda _: None)
+    assert worker.try_now(lambda: "done") is None
+    go_on.set()
+
+
+def test_a_disk_that_was_slow_is_left_to_the_thread(worker, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("greengrass_sdk.core.storage.worker.time.monotonic", lambda: now[0])
+
+    def slow():
+        now[0] += 0.1
+        return "slow"
+
+    assert ("slow",) == worker.try_now(slow)
+    now[0] = 104.9
+    assert worker.try_now(lambda: "quick") is None
+    now[0] = 105.1
+    assert ("quick",) == worker.try_now(lambda: "quick")
+
+
+def test_work_that_fails_at_once_raises(worker):
+    with pytest.raises(ZeroDivisionError):
+        worker.try_now(lambda: 1 // 0)
+    assert ("done",) == worker.try_now(lambda: "done")
+
+
 def test_what_work_raises_is_its_result(worker, loop):
     told = []
     worker.submit(lambda: 1 // 0, told.append)

@@ -64,7 +64,17 @@ def test_messages_are_appended_and_read():
         answer = await setting.ask(calls.request_read("r", 0, 1, 9, 0, 0))
         [block] = calls.read_blocks(answer)
         assert (0, [b"a", b"b"]) == (block.first, block.payloads())
-        assert setting.flushed > 0
+
+    run(story)
+
+
+def test_what_is_answered_later_is_made_to_leave():
+    async def story(setting):
+        before = setting.flushed
+        await setting.ask(calls.request(calls.LIST))
+        async with asyncio.timeout(WAIT_S):
+            while setting.flushed == before:
+                await asyncio.sleep(0)
 
     run(story)
 
