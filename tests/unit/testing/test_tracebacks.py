@@ -66,12 +66,14 @@ def test_errors_in_a_circle_end():
 
 
 def test_what_is_suppressed_is_left_alone():
-    def fail():
-        try:
-            FakeCore().subscribe("cloud", "a", "nobody")
-        except InvalidInputError:
-            raise ValueError("x") from None
+    with FakeCore() as core:
 
-    error = caught(fail)
+        def fail():
+            try:
+                core.subscribe("cloud", "a", "nobody")
+            except InvalidInputError:
+                raise ValueError("x") from None
+
+        error = caught(fail)
     assert error.__context__ is not None
     assert 1 < len(files(error.__context__))
