@@ -57,7 +57,8 @@ def test_a_replay_that_differs_is_told_and_the_exit_code_is_1(run, tape):
 
     assert code == 1
     assert f"the replay of {tape} differs (- recorded, + replayed):\nlight on on:\n  - " in out
-    assert err == "only values of these keys differ; if they do each time, as times do: --ignore at\n"
+    hint = "only values of these keys differ; if they do each time, as times do: --ignore at\n"
+    assert err == hint
 
 
 def test_no_test_is_written_of_a_replay_that_differs(run, tape):
