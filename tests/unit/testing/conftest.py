@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from greengrass_sdk.testing import FakeCore
+from greengrass_sdk.testing import FakeCore, identity
 
 
 @pytest.fixture
@@ -29,3 +29,13 @@ def write(tmp_path):
         return path.parent
 
     return write
+
+
+@pytest.fixture(autouse=True)
+def _no_core_is_left():
+    """A core that is not closed answers for functions of later tests."""
+    yield
+    left = list(identity._active)
+    for each in left:
+        identity.deactivate(each)
+    assert [] == left
