@@ -27,6 +27,7 @@ from greengrass_sdk.testing import (
     LogRecord,
     Message,
     Messages,
+    Replay,
 )
 
 if TYPE_CHECKING:
@@ -110,6 +111,15 @@ def test_faults(greengrass: Greengrass) -> None:
     greengrass.cloud.up()
     greengrass.cloud.latency(0.5)
     greengrass.cloud.drop(0.1, seed=7)
+
+
+def test_tapes(greengrass: Greengrass) -> None:
+    greengrass.begin_at(datetime(2030, 1, 1, tzinfo=UTC))
+    replay = greengrass.replay("tape.jsonl", ignore=["at"])
+    assert_type(replay, Replay)
+    assert_type(replay.differences, str)
+    replay.check()
+    assert_type([output.payload for output in replay.outputs], list[bytes])
 
 
 @pytest.fixture
