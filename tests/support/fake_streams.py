@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from typing import TYPE_CHECKING
 
+from greengrass_sdk.core.streams.service import Append, Appended
 from greengrass_sdk.errors import (
     InvalidStreamRequestError,
     NotEnoughMessagesError,
+    StreamError,
     StreamNotFoundError,
 )
 from greengrass_sdk.model.stream import (
@@ -19,7 +22,7 @@ from greengrass_sdk.model.stream import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from greengrass_sdk.model.stream import MessageStreamDefinition
 
@@ -39,6 +42,7 @@ class FakeStreams:
         self.reads: list[ReadMessagesOptions] = []
         self.cancelled = 0
         self.error: Exception | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -70,10 +74,23 @@ class FakeStreams:
         await self._turn(name)
         del self.definitions[name], self.messages[name]
 
-    async def append_message(self, name: str, data: bytes) -> int:
-        await self._turn(name)
-        self.messages[name].append(data)
-        return len(self.messages[name]) - 1
+    def append(self, request: Append, told: Callable[[Appended | StreamError], None]) -> None:
+        """Append in a task: `hold` may be awaited."""
+        appending = asyncio.get_running_loop().create_task(self._append(request, told))
+        self._tasks.add(appending)
+        appending.add_done_callback(self._tasks.discard)
+
+    async def _append(
+        self, request: Append, told: Callable[[Appended | StreamError], None]
+    ) -> None:
+        try:
+            await self._turn(request.name)
+        except StreamError as error:
+            told(error)
+            return
+        (size,) = struct.unpack_from("<I", request.body)
+        self.messages[request.name].append(bytes(request.body[4 : 4 + size]))
+        told(Appended(len(self.messages[request.name]) - 1, 1, False))
 
     async def read_messages(
         self, name: str, options: ReadMessagesOptions | None = None

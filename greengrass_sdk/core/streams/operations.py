@@ -10,8 +10,10 @@ Ref: Greengrass V1 guide, "Use StreamManagerClient to work with streams"
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from greengrass_sdk.core.streams.service import Append
 from greengrass_sdk.errors import InvalidStreamRequestError, StreamError
 from greengrass_sdk.model.stream import (
     MessageStreamDefinition,
@@ -19,14 +21,16 @@ from greengrass_sdk.model.stream import (
     check_name,
     check_payload,
 )
+from greengrass_sdk.wire.blocks import encode_body
 from greengrass_sdk.wire.streams import Operation, StreamStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from greengrass_sdk.core.streams.service import Appended
     from greengrass_sdk.model.stream import Message, MessageStreamInfo
 
-__all__ = ["Manager", "check_response", "perform", "refusal", "wait_s"]
+__all__ = ["Manager", "append_of", "check_response", "perform", "refusal", "wait_s"]
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +50,8 @@ class Manager(Protocol):
     async def delete_message_stream(self, name: str) -> None:
         """Delete a stream and its messages."""
 
-    async def append_message(self, name: str, data: bytes) -> int:
-        """Append a message and return its sequence number."""
+    def append(self, request: Append, told: Callable[[Appended | StreamError], None]) -> None:
+        """Append, and tell what became of it."""
 
     async def read_messages(
         self, name: str, options: ReadMessagesOptions | None = None
@@ -63,12 +67,27 @@ class Manager(Protocol):
 
 async def perform(manager: Manager, operation: int, body: dict[str, Any]) -> dict[str, Any]:
     """
-    Do what a request asks for and return the fields of its answer.
+    Do what a request asks for, other than an append, and return the fields of its answer.
 
     Raises:
         StreamError: The request breaks a rule, or the manager refused it.
     """
     return await _PERFORM[operation](manager, body)
+
+
+def append_of(body: dict[str, Any]) -> Append:
+    """
+    Return what a request asks to append.
+
+    Raises:
+        StreamError: The request breaks a rule.
+    """
+    name, payload = body.get("name"), check_payload(body.get("payload"))
+    known = _known_name(name) if isinstance(name, str) else check_name(name)
+    return Append(known, 1, encode_body([payload]))
+
+
+_known_name = lru_cache(1024)(check_name)
 
 
 def refusal(error: Exception) -> tuple[int, str]:
@@ -109,11 +128,6 @@ async def _update(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
 async def _delete(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
     await manager.delete_message_stream(check_name(body.get("name")))
     return {}
-
-
-async def _append(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
-    name, payload = check_name(body.get("name")), check_payload(body.get("payload"))
-    return {"sequenceNumber": await manager.append_message(name, payload)}
 
 
 async def _read(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +188,6 @@ _PERFORM: dict[int, Callable[[Manager, dict[str, Any]], Awaitable[dict[str, Any]
     Operation.CREATE: _create,
     Operation.UPDATE: _update,
     Operation.DELETE: _delete,
-    Operation.APPEND: _append,
     Operation.READ: _read,
     Operation.LIST: _list,
     Operation.DESCRIBE: _describe,

@@ -21,13 +21,14 @@ import hmac
 import itertools
 import logging
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from attrs import define, field, frozen
 
 import greengrass_sdk
 from greengrass_sdk.core.streams import operations
-from greengrass_sdk.errors import ConfigError
+from greengrass_sdk.errors import ConfigError, StreamError
 from greengrass_sdk.wire import cbor
 from greengrass_sdk.wire.streams import Call, Operation, Send, ServerSession
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from greengrass_sdk.core.streams.operations import Manager
+    from greengrass_sdk.core.streams.service import Appended
 
 __all__ = ["ServerLimits", "StreamServer"]
 
@@ -45,6 +47,7 @@ PROMPT_S = 5.0  # a client waits so long, whatever its timeout
 STARVED_S = 0.9  # how long this process may lose sight of its sockets
 GIVEN_UP_S = 55.0  # clients wait for 60 seconds, unless told otherwise
 _BEAT_S = 0.25
+_HEAD = 5  # bytes of a frame
 _STOP_S = 5.0  # for requests that run when the server stops
 
 
@@ -89,7 +92,8 @@ class StreamServer:
     port: int = field(default=0, init=False)
     held: int = field(default=0, init=False)
     connections: set[_Connection] = field(factory=set, init=False)
-    running: set[asyncio.Task[None]] = field(factory=set, init=False)
+    running: set[_Running] = field(factory=set, init=False)
+    _idle: asyncio.Future[None] | None = field(default=None, init=False)
     _server: asyncio.Server | None = field(default=None, init=False)
     _numbers: itertools.count[int] = field(factory=lambda: itertools.count(1), init=False)
     _beat: asyncio.TimerHandle | None = field(default=None, init=False)
@@ -130,7 +134,8 @@ class StreamServer:
         for connection in self.connections:
             connection.stop()
         if self.running:
-            await asyncio.wait(self.running, timeout=_STOP_S)
+            self._idle = self.loop.create_future()
+            await asyncio.wait([self._idle], timeout=_STOP_S)
         for connection in list(self.connections):
             connection.end()
         self._server = None
@@ -183,6 +188,15 @@ class StreamServer:
         for connection in self.connections:
             connection.trust()
 
+    def finished(self, running: _Running) -> None:
+        """Hear that a request was done."""
+        self.running.discard(running)
+        self.held -= running.call.size
+        if self._idle is not None and not self.running and not self._idle.done():
+            self._idle.set_result(None)
+        if self._waiting:
+            self.make_room()
+
     def admits(self, connection: _Connection) -> bool:
         """
         Return whether a connection may read on; if not, `make_room` tells it later.
@@ -212,7 +226,7 @@ class StreamServer:
         self._beat = self.loop.call_later(_BEAT_S, self._tick) if self.connections else None
 
 
-@define(eq=False, slots=True)
+@define(eq=False)
 class _Running:
     """
     A call that has not been answered, since when, and how long its client says that it waits.
@@ -225,6 +239,7 @@ class _Running:
     surely_s: float
     doubtful: bool
     answered: bool = False
+    task: asyncio.Task[None] | None = None
 
     def is_late(self, now: float) -> bool:
         return self.doubtful or now - self.since > max(PROMPT_S, self.surely_s)
@@ -238,13 +253,14 @@ class _Connection(asyncio.Protocol):
         self._limits = server.limits
         self._transport: asyncio.Transport | None = None
         self._name = ""
-        self._calls: dict[asyncio.Task[None], _Running] = {}
+        self._calls: set[_Running] = set()
         self._pending = 0  # bytes of an unfinished frame that the server counts
         self._unfinished_since: float | None = None
         self._reading = True
         self._writing = True
         self._stopped = False
         self._doubtful = False
+        self._least = 1
         self.session: ServerSession
 
     # --- called by the loop -------------------------------------------------
@@ -285,14 +301,32 @@ class _Connection(asyncio.Protocol):
                 "%s connected: SDK %s, protocol %s",
                 *(self._name, self.session.sdk, self.session.protocol),
             )
-        self._count(self.session.pending - self._pending)
-        self._pending = self.session.pending
+        if self._least != self._wanted():
+            self._read_from()
+        pending = self.session.pending
+        if pending != self._pending:
+            self._count(pending - self._pending)
+            self._pending = pending
         if not self.session.unfinished:
             self._unfinished_since = None
             self._doubtful = False
         elif self._unfinished_since is None:
             self._unfinished_since = now
         self.resume_reading()
+
+    def _wanted(self) -> int:
+        """
+        Return how many bytes are worth a look.
+
+        AWS's clients send the head of a frame by itself; it says nothing without what follows.
+        """
+        return _HEAD + 1 if self.session.protocol and not self.session.unfinished else 1
+
+    def _read_from(self) -> None:
+        self._least = self._wanted()
+        if self._transport is not None and not self._transport.is_closing():
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, self._least)
 
     def pause_writing(self) -> None:
         self._writing = False
@@ -317,9 +351,9 @@ class _Connection(asyncio.Protocol):
     def stop(self) -> None:
         """Take no more requests, and end the reads that wait."""
         self._stopped = True
-        for task, running in self._calls.items():
-            if running.call.operation == Operation.READ:
-                task.cancel()
+        for running in self._calls:
+            if running.call.operation == Operation.READ and running.task is not None:
+                running.task.cancel()
 
     def end(self) -> None:
         """Close the connection when what was written is sent."""
@@ -328,7 +362,7 @@ class _Connection(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """See to what takes too long."""
-        for running in self._calls.values():
+        for running in self._calls:
             given_up_s = max(GIVEN_UP_S, running.surely_s)
             if not running.answered and now - running.since > given_up_s:
                 self._answer_late(running, now)
@@ -340,7 +374,7 @@ class _Connection(asyncio.Protocol):
     def doubt(self, now: float) -> None:
         """Hear that nothing ran for a while: clients may have given up meanwhile."""
         self._doubtful = True
-        for running in self._calls.values():
+        for running in self._calls:
             running.doubtful = running.doubtful or now - running.since > running.surely_s
 
     def trust(self) -> None:
@@ -368,10 +402,28 @@ class _Connection(asyncio.Protocol):
         surely = operations.wait_s(call.body) if call.operation == Operation.READ else 0.0
         running = _Running(call, now, surely, self._doubtful)
         self._count(call.size)
-        task = self._server.loop.create_task(self._serve(running))
-        self._calls[task] = running
-        self._server.running.add(task)
-        task.add_done_callback(self._served)
+        self._calls.add(running)
+        self._server.running.add(running)
+        if call.operation == Operation.APPEND:
+            self._append(running)
+        else:
+            running.task = self._server.loop.create_task(self._serve(running))
+            running.task.add_done_callback(partial(self._served, running))
+
+    def _append(self, running: _Running) -> None:
+        """Append without a task: most requests are this one."""
+
+        def told(result: Appended | StreamError) -> None:
+            if isinstance(result, Exception):
+                self._reply(running, running.call.answer(*operations.refusal(result)))
+            else:
+                self._reply(running, running.call.answer_append(result.first))
+            self._finish(running)
+
+        try:
+            self._server.manager.append(operations.append_of(running.call.body), told)
+        except StreamError as error:
+            told(error)
 
     async def _serve(self, running: _Running) -> None:
         call = running.call
@@ -383,8 +435,9 @@ class _Connection(asyncio.Protocol):
             log.debug("%s: operation %d: %s", self._name, call.operation, text)
             frame = call.answer(status, text)
         refused = operations.check_response(len(frame), self._limits.response_bytes)
-        if refused is not None:
-            frame = call.answer(*refused)
+        self._reply(running, frame if refused is None else call.answer(*refused))
+
+    def _reply(self, running: _Running, frame: bytes) -> None:
         if running.answered or self._transport is None or self._transport.is_closing():
             return
         now = self._server.now()
@@ -394,15 +447,17 @@ class _Connection(asyncio.Protocol):
         running.answered = True
         self._write(frame)
 
-    def _served(self, task: asyncio.Task[None]) -> None:
-        self._server.running.discard(task)
-        self._count(-self._calls.pop(task).call.size)
+    def _served(self, running: _Running, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a bug of ours: %s could not be answered", self._name, exc_info=error)
             self._abort()
+        self._finish(running)
+
+    def _finish(self, running: _Running) -> None:
+        self._calls.discard(running)
+        self._server.finished(running)
         if not self._reading:
             self.resume_reading()
-        self._server.make_room()
 
     def _answer_late(self, running: _Running, now: float) -> None:
         running.answered = True

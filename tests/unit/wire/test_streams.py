@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from greengrass_sdk.errors import RemoteProtocolError
-from greengrass_sdk.wire import streams
+from greengrass_sdk.wire import cbor, streams
 from greengrass_sdk.wire.streams import (
     Call,
     ClientSession,
@@ -150,6 +150,42 @@ def test_an_append_in_the_bytes_of_a_client():
     assert (9, {"requestId": "r", "status": 0, "sequenceNumber": 0}) == opened(
         call.answer(0, sequenceNumber=0)
     )
+
+
+ids = st.from_regex(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", fullmatch=True
+)
+
+
+@given(ids, st.text(min_size=1, max_size=30), st.binary(max_size=400) | st.just(bytes(70_000)))
+def test_an_append_is_read_as_the_decoder_would(request_id, name, payload):
+    body = {"requestId": request_id, "name": name, "payload": payload}
+    data = cbor.encode(body)
+    quick = streams.parse_append(data)
+    assert quick is not None or len(name.encode()) > 23
+    if quick is not None:
+        assert (4, request_id, body, len(data)) == (
+            quick.operation,
+            quick.request_id,
+            quick.body,
+            quick.size,
+        )
+
+
+@given(st.binary(max_size=80), st.integers(0, 80))
+def test_what_is_no_such_append_is_left_to_the_decoder(noise, at):
+    data = cbor.encode({"requestId": "u" * 36, "name": "s", "payload": b"x" * 20})
+    data = data[:at] + noise + data[at + len(noise) :]
+    quick = streams.parse_append(data)
+    if quick is not None:
+        assert cbor.decode(data) == quick.body
+
+
+@given(st.text(min_size=1, max_size=255).filter(lambda text: len(text.encode()) < 2000))
+def test_the_answer_to_an_append_is_what_the_encoder_would_write(request_id):
+    call = Call(4, request_id, {})
+    for number in (0, 23, 2**40):
+        assert opened(call.answer(0, sequenceNumber=number)) == opened(call.answer_append(number))
 
 
 def test_an_answer_that_may_be_late_is_an_operation_that_no_client_knows():

@@ -15,7 +15,7 @@ from fake_streams import FakeStreams
 from greengrass_sdk.core.streams import server as module
 from greengrass_sdk.core.streams.server import ServerLimits, StreamServer
 from greengrass_sdk.errors import ConfigError
-from greengrass_sdk.wire.streams import ClientSession, Operation, encode_frame
+from greengrass_sdk.wire.streams import ClientSession, Operation, ServerSession, encode_frame
 
 pytestmark = pytest.mark.sockets
 
@@ -163,6 +163,33 @@ def test_many_clients_are_served_at_once(serving):
             assert [f"r{number}" for number in range(5)] == [one["requestId"] for one in answers]
             sequence += [one["sequenceNumber"] for one in answers]
         assert list(range(100)) == sorted(sequence)
+
+    serving(conversation)
+
+
+def test_a_head_by_itself_wakes_nobody_and_a_torn_frame_is_finished(serving, monkeypatch):
+    """AWS's clients send the head first, in a write of its own."""
+    reads = []
+    receive = ServerSession.receive
+
+    def recording(self, data):
+        reads.append(len(data))
+        return receive(self, data)
+
+    monkeypatch.setattr(ServerSession, "receive", recording)
+
+    async def conversation(setting):
+        peer = await setting.peer()
+        frame = encode_frame(Operation.LIST, {"requestId": "r"})
+        for cuts in ((5,), (5, 7), (6, len(frame) - 1)):
+            del reads[:]
+            at = 0
+            for cut in (*cuts, len(frame)):
+                peer.writer.write(frame[at:cut])
+                at = cut
+                await asyncio.sleep(0.02)
+            assert 0 == (await peer.answer())[1]["status"]
+            assert 5 not in reads
 
     serving(conversation)
 
@@ -453,7 +480,7 @@ def test_a_client_that_does_not_read_is_closed(serving, caplog):
 def test_a_request_that_does_not_arrive_ends_the_connection(serving, caplog):
     async def conversation(setting):
         peer = await setting.peer()
-        peer.writer.write(b"\x00\x00")
+        peer.writer.write(b"\x00\x00\x10\x00\x04\xa1")
         await setting.until(lambda: next(iter(setting.server.connections)).session.unfinished)
         for _ in range(130):
             setting.now += 0.5
