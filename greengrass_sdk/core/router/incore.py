@@ -45,6 +45,10 @@ class InCoreWorker:
     closed = False
     held = False
 
+    def has_hung_up(self) -> bool:
+        """Return that it never does."""
+        return False
+
     def put(self, send: Send) -> None:
         """Take one frame; `flush` follows."""
         self._items.append(send)

@@ -174,6 +174,7 @@ def open_descriptors():
 @pytest.mark.skipif(_native.impl != "c", reason="rings are in the extension")
 def test_a_client_goes_on_over_the_rings_that_come_with_its_welcome(tmp_path):
     from greengrass_sdk._native import _port as port
+    from greengrass_sdk._native._lib import lib
 
     segment, memory = port.create(65536, 65536)
     event = os.eventfd(0, os.EFD_NONBLOCK)
@@ -181,7 +182,7 @@ def test_a_client_goes_on_over_the_rings_that_come_with_its_welcome(tmp_path):
         session = connect.connect_client(listening.root, "probe")
         hello = control.parse_hello(control.decode(listening.hellos[0].payload))
         ours = port.Port(
-            listening.sockets.pop(), segment, side=port.lib.GG_SIDE_CORE, event=-1, max_frame=100
+            listening.sockets.pop(), segment, side=lib.GG_SIDE_CORE, event=-1, max_frame=100
         )
         session.channel.send(Kind.PUBLISH, topic=b"a", payload=b"1")
         assert [b"1"] == [frame.payload for frame in ours.receive()[0]]
@@ -226,7 +227,9 @@ def test_what_comes_right_behind_a_welcome_is_kept(tmp_path):
     message = encode_frame(Kind.MESSAGE, topic=b"a", payload=b"early")
     with Scripted(tmp_path / "root", said() + message) as listening:
         session = connect.connect_tool(listening.root)
-        assert b"early" == session.channel.receive(10.0).payload
+        frame = session.channel.receive(10.0)
+        assert frame is not None
+        assert b"early" == frame.payload
         session.channel.close()
 
 

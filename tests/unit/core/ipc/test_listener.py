@@ -9,6 +9,7 @@ import pytest
 
 from greengrass_sdk import _native
 from greengrass_sdk._native import FrameDecoder, Kind, TopicIndex, encode_frame
+from greengrass_sdk._native._py.router.events import Send
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk._native._py.router.state import Route
 from greengrass_sdk.core.ipc import listener as module
@@ -148,7 +149,7 @@ def test_a_client_that_can_is_on_rings_after_the_welcome(scenario):
     from greengrass_sdk._native import _plane as plane, _ring as ring
 
     async def play(bench):
-        heard = []
+        heard: list[Send] = []
         bench.driver.serve(SERVICE, heard.append)
         index = TopicIndex()
         index.add(PANEL, b"up", 0)

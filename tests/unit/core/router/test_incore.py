@@ -37,6 +37,7 @@ def test_it_is_never_closed_held_or_left_behind(caplog):
     worker.close()
     worker.ended()
     worker.control(Frame(Kind.CONTROL))
+    assert not worker.has_hung_up()
     assert (False, False, "") == (worker.closed, worker.held, caplog.text)
     worker.cut("answered twice")
     assert "service was cut off: it answered twice" in caplog.text

@@ -26,4 +26,4 @@ def test_modules_are_attributes_before_the_first_client():
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'S3'"):
-        greengrasssdk.S3  # type: ignore[attr-defined]  # noqa: B018 - the access is the test
+        greengrasssdk.S3  # noqa: B018 - the access is the test
