@@ -135,8 +135,11 @@ class Segment:
             if found is None:
                 break
             at = found
-        tail = self._file.read(self.used, _CHUNK_BYTES).rstrip(b"\0")
-        self.cut_bytes = len(tail)
+        at = self.used
+        while data := self._file.read(at, _CHUNK_BYTES):
+            if torn := data.rstrip(b"\0"):
+                self.cut_bytes = at + len(torn) - self.used
+            at += len(data)
         self._file.truncate(self.used)
 
     def _next_block(self, at: int, end: int, least: int) -> int | None:
