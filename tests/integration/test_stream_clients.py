@@ -10,10 +10,12 @@ Ref: Greengrass V1 guide, "Use StreamManagerClient to work with streams"
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -312,6 +314,26 @@ def test_a_client_without_a_token_is_refused(core, packages, token):
         pytest.raises(AssertionError, match="ConnectFailedException"),
     ):
         client.ask("list")
+
+
+def test_no_stranger_harms_the_server(core, tester):
+    """All that the fuzzer knows, on connections of their own; what they leave open is closed."""
+    port = port_of(core)
+    inputs = sorted((Path(__file__).parents[1] / "fuzz/corpus/streams").iterdir())
+    before = core.status()["pid"]
+    for file in inputs:
+        with socket.create_connection(("127.0.0.1", port), 10) as stranger:
+            stranger.settimeout(0.2)
+            with contextlib.suppress(OSError):
+                stranger.sendall(file.read_bytes()[1:])
+                stranger.shutdown(socket.SHUT_WR)
+                answer = b""
+                while data := stranger.recv(65536):
+                    answer += data
+                assert len(answer) < 10_000
+    assert len(inputs) > 20
+    assert before == core.status()["pid"]
+    assert EXPECTED == tester.invoke("native", {"name": "unharmed", "port": port}).json()[1]
 
 
 @pytest.mark.needs_network

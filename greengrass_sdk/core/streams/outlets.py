@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from attrs import define, field
 from greengrass_sdk.core.streams.exporters.exporter import ExportError, Setting, one_line
 from greengrass_sdk.core.streams.exporters.schedule import ExportSchedule
 from greengrass_sdk.core.streams.server import StreamServer
+from greengrass_sdk.errors import ConfigError
+from greengrass_sdk.wire import cbor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from greengrass_sdk.model.parts import Streams
 
 __all__ = ["Outlets"]
+
+log = logging.getLogger(__name__)
 
 _APPEND_S = 30.0
 
@@ -42,26 +47,31 @@ class Outlets:
     region: str
     root: Path
     tokens: Callable[[], Iterable[str]]
-    _server: StreamServer = field(init=False)
+    _server: StreamServer | None = field(default=None, init=False)
     _schedule: ExportSchedule = field(init=False)
 
     @property
     def port(self) -> int:
-        """The port that clients connect to."""
-        return self._server.port
+        """The port that clients connect to, or would."""
+        return self.settings.port if self._server is None else self._server.port
 
     async def start(self) -> None:
         """
-        Listen, and export.
+        Listen, and export; without the extra `streams` only functions and programs are served.
 
         Raises:
-            ConfigError: The port is taken, or the extra `streams` is not installed.
+            ConfigError: The port is taken.
         """
         loop = asyncio.get_running_loop()
         settings = self.settings
-        tokens = self.tokens if settings.authenticate_client else None
-        self._server = StreamServer(self.manager, loop, tokens=tokens)
-        await self._server.open(settings.port)
+        try:
+            cbor.require()
+        except ConfigError as error:
+            log.warning("AWS's clients cannot connect: %s", error)
+        else:
+            tokens = self.tokens if settings.authenticate_client else None
+            self._server = StreamServer(self.manager, loop, tokens=tokens)
+            await self._server.open(settings.port)
         setting = Setting(
             stream="",
             region=self.region,
@@ -81,7 +91,8 @@ class Outlets:
 
     async def stop(self) -> None:
         """Close the port, and end exports where they are."""
-        await self._server.close()
+        if self._server is not None:
+            await self._server.close()
         await self._schedule.stop()
 
     def _append_from_thread(self, loop: asyncio.AbstractEventLoop) -> Callable[[str, bytes], None]:

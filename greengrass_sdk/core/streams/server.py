@@ -29,7 +29,6 @@ from attrs import define, field, frozen
 import greengrass_sdk
 from greengrass_sdk.core.streams import operations
 from greengrass_sdk.errors import ConfigError, StreamError
-from greengrass_sdk.wire import cbor
 from greengrass_sdk.wire.streams import Call, Operation, Send, ServerSession
 
 if TYPE_CHECKING:
@@ -110,9 +109,8 @@ class StreamServer:
         Listen on `port` of loopback; 0 is any that is free.
 
         Raises:
-            ConfigError: The port is taken, or the extra `streams` is not installed.
+            ConfigError: The port is taken.
         """
-        cbor.require()
         try:
             self._server = await self.loop.create_server(
                 lambda: _Connection(self), HOST, port, family=socket.AF_INET, backlog=128

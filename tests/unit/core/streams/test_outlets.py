@@ -12,6 +12,7 @@ from greengrass_sdk.core.streams.exporters.exporter import ExportError
 from greengrass_sdk.core.streams.manager import StreamManager
 from greengrass_sdk.core.streams.outlets import Outlets
 from greengrass_sdk.core.streams.store import FolderStore
+from greengrass_sdk.errors import ConfigError
 from greengrass_sdk.model.parts import Streams
 from greengrass_sdk.model.stream import (
     ExportDefinition,
@@ -19,6 +20,7 @@ from greengrass_sdk.model.stream import (
     MessageStreamDefinition,
     StrategyOnFull,
 )
+from greengrass_sdk.wire import cbor
 
 pytestmark = pytest.mark.sockets
 
@@ -73,6 +75,22 @@ def test_clients_show_a_token_unless_the_group_wants_none(tmp_path, asked):
         assert outlets._server.authenticate("token")
 
     run(tmp_path, conversation, authenticate_client=asked)
+
+
+def test_without_its_extra_the_port_is_not_opened_and_streams_work(tmp_path, monkeypatch, caplog):
+    def missing():
+        raise ConfigError("pip install greengrass-core[streams]")
+
+    monkeypatch.setattr(cbor, "require", missing)
+
+    async def conversation(manager, outlets):
+        assert outlets._server is None
+        assert 0 == outlets.port
+        await manager.create_message_stream(definition())
+        assert 0 == await manager.append_message("s", b"a")
+
+    run(tmp_path, conversation)
+    assert any("AWS's clients cannot connect: pip install" in text for text in caplog.messages)
 
 
 def test_exporters_get_what_the_group_says(tmp_path):
