@@ -351,9 +351,10 @@ class Lane(Protocol):
         topic: bytes,
         context: bytes | bytearray | memoryview,
         payload: bytes | bytearray | memoryview,
+        wait: bool = False,  # noqa: FBT001, FBT002 - of C
         /,
     ) -> bool:
-        """Send a frame."""
+        """Send a frame; with `wait` the caller can bear to wait a moment for room."""
 
     def publish(
         self, topic: str, payload: object, endpoint: int, topic_bytes: int, payload_bytes: int, /

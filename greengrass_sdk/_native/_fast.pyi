@@ -9,7 +9,7 @@ class Lane:
     def __init__(
         self,
         port: int,
-        calls: tuple[int, int, int, int],
+        calls: tuple[int, ...],
         owner: object,
         frame: type[Frame],
         outgoing: Sequence[object],
@@ -23,6 +23,7 @@ class Lane:
         topic: bytes,
         context: bytes | bytearray | memoryview,
         payload: bytes | bytearray | memoryview,
+        wait: bool = False,
         /,
     ) -> bool: ...
     def publish(

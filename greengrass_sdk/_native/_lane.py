@@ -51,6 +51,7 @@ def lane_of(port: Port, outgoing: deque[OutgoingFrame]) -> Lane:
         _function("gg_port_receive_inline"),
         _function("gg_port_release"),
         _function("gg_port_data"),
+        _function("gg_port_wait"),
     )
     return _FastLane(_address(port.handle), calls, owner=port, frame=Frame, outgoing=outgoing)
 
@@ -82,6 +83,7 @@ class CffiLane:
         topic: bytes,
         context: Buffer,
         payload: Buffer,
+        _wait: bool = False,  # noqa: FBT001, FBT002 - as of the other lane
     ) -> bool:
         if self._outgoing or self._closed:
             return False

@@ -246,7 +246,8 @@ class RingChannel(LinkChannel):
         timeout_s: float | None = None,
     ) -> None:
         # Nobody is before us: one call of C. What is wrong with it is found out on the long way.
-        if not self._lane.send(kind, flags, endpoint, id, topic, context, payload):
+        wait = timeout_s is None
+        if not self._lane.send(kind, flags, endpoint, id, topic, context, payload, wait):
             self._send(kind, flags, endpoint, id, topic, context, payload, timeout_s)
 
     def post(

@@ -20,10 +20,13 @@
 
 #include "gg/port.h"
 
+#include <time.h>
+
 #define KEEP_GIL 16384 /* bytes; a copy of that takes less than 1 us */
 #define BATCH 64
 #define BATCH_BYTES 262144
 #define HELD 16 /* answers in a row that need not wake the core */
+#define PATIENCE_NS INT64_C(2000000) /* for room in the ring */
 
 /* --- objects of a Python class with __slots__ --- */
 
@@ -117,6 +120,7 @@ struct lane {
     __typeof__(gg_port_receive_inline) *receive;
     __typeof__(gg_port_release) *release;
     __typeof__(gg_port_data) *data;
+    __typeof__(gg_port_wait) *wait; /* NULL: never */
     PyObject *owner;    /* keeps the port */
     PyObject *outgoing; /* frames that go first */
     PyObject *extend;   /* name of a method */
@@ -141,13 +145,15 @@ static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {"port",  "calls",    "owner",
                                         "frame", "outgoing", NULL};
-    unsigned long long port, send, receive, release, data;
-    PyObject *owner, *outgoing, *frame;
+    unsigned long long port, send, receive, release, data, wait = 0;
+    PyObject *calls, *owner, *outgoing, *frame;
     struct lane *self;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "K(KKKK)OOO:Lane", (char **)(uintptr_t)names, &port,
-            &send, &receive, &release, &data, &owner, &frame, &outgoing))
+            args, kwargs, "KO!OOO:Lane", (char **)(uintptr_t)names, &port,
+            &PyTuple_Type, &calls, &owner, &frame, &outgoing) ||
+        !PyArg_ParseTuple(calls, "KKKK|K:Lane", &send, &receive, &release,
+                          &data, &wait))
         return NULL;
     self = (struct lane *)PyType_GenericAlloc(type, 0);
     if (self == NULL)
@@ -157,6 +163,7 @@ static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->receive = (__typeof__(self->receive))(uintptr_t)receive;
     self->release = (__typeof__(self->release))(uintptr_t)release;
     self->data = (__typeof__(self->data))(uintptr_t)data;
+    self->wait = (__typeof__(self->wait))(uintptr_t)wait;
     self->owner = Py_NewRef(owner);
     self->outgoing = Py_NewRef(outgoing);
     self->extend = PyUnicode_InternFromString("extend");
@@ -209,17 +216,13 @@ static void let_go(struct part *part)
         PyBuffer_Release(&part->buffer);
 }
 
-/* Sizes are checked: no frame is larger than 32 bits can tell. */
-static int send_frame(struct lane *self, const struct gg_header *header,
-                      const struct part *topic, const struct part *context,
-                      const struct part *payload, int64_t deadline)
+static int try_frame(struct lane *self, const struct gg_header *header,
+                     const struct part *topic, const struct part *context,
+                     const struct part *payload, int64_t deadline)
 {
     PyThreadState *state = NULL;
     int status;
 
-    if (topic->size > GG_MAX_TOPIC || context->size > GG_MAX_CONTEXT ||
-        payload->size > GG_BULK_MOST)
-        return GG_ELENGTH;
     if (payload->size > KEEP_GIL)
         state = PyEval_SaveThread();
     status = self->send(self->port, header->kind, header->flags,
@@ -230,6 +233,55 @@ static int send_frame(struct lane *self, const struct gg_header *header,
     if (state != NULL)
         PyEval_RestoreThread(state);
     return status;
+}
+
+/* Wait until a frame of `need` bytes may have room, and return whether to try
+ * again: not when it took too long, after a signal, or when others' frames go
+ * first by now. */
+static int await_room(struct lane *self, uint32_t need, uint32_t alarms,
+                      int64_t until)
+{
+    PyThreadState *state = PyEval_SaveThread();
+    int status = self->wait(self->port, GG_WANT_ROOM, need, alarms, until, 0);
+
+    PyEval_RestoreThread(state);
+    return status > 0 && is_free(self);
+}
+
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Send. The core always reads, so a full ring soon has room; to sleep for it
+ * here, where the caller may, is much shorter than the long way. */
+static int send_frame(struct lane *self, const struct gg_header *header,
+                      const struct part *topic, const struct part *context,
+                      const struct part *payload, int64_t deadline,
+                      int may_wait)
+{
+    int64_t until = 0;
+
+    /* No frame is larger than 32 bits can tell. */
+    if (topic->size > GG_MAX_TOPIC || context->size > GG_MAX_CONTEXT ||
+        payload->size > GG_BULK_MOST)
+        return GG_ELENGTH;
+    for (;;) {
+        uint32_t alarms = gg_load_seq(&self->port->alarms);
+        int status = try_frame(self, header, topic, context, payload, deadline);
+        Py_ssize_t need =
+            GG_FRAME_HEADER + topic->size + context->size + payload->size;
+
+        if (status != GG_AGAIN || !may_wait || self->wait == NULL)
+            return status;
+        if (until == 0)
+            until = clock_ns() + PATIENCE_NS;
+        if (!await_room(self, (uint32_t)need, alarms, until))
+            return status;
+    }
 }
 
 /* True if it was done. What went wrong is found out on the long way, save what
@@ -257,8 +309,9 @@ static int read_int(PyObject *object, unsigned long long most,
 }
 
 PyDoc_STRVAR(send_doc,
-"send(kind, flags, endpoint, id, topic, context, payload)\n--\n\n"
-"Send a frame if that can be done at once, and return whether it was.");
+"send(kind, flags, endpoint, id, topic, context, payload, wait=False)\n--\n\n"
+"Send a frame if that can be done at once, or with `wait` in a moment, and\n"
+"return whether it was.");
 
 static PyObject *lane_send(PyObject *object, PyObject *const *args,
                            Py_ssize_t count)
@@ -268,12 +321,14 @@ static PyObject *lane_send(PyObject *object, PyObject *const *args,
     struct part parts[3];
     int found = 0;
     int done = 0;
+    int may_wait;
 
-    if (count != FIELDS) {
+    if (count != FIELDS && count != FIELDS + 1) {
         PyErr_SetString(PyExc_TypeError, "send() takes the 7 fields");
         return NULL;
     }
-    if (!is_free(self) || read_int(args[KIND], UINT8_MAX, &kind) != 0 ||
+    may_wait = count > FIELDS ? PyObject_IsTrue(args[FIELDS]) : 0;
+    if (may_wait < 0 || !is_free(self) || read_int(args[KIND], UINT8_MAX, &kind) != 0 ||
         read_int(args[FLAGS], UINT8_MAX, &flags) != 0 ||
         read_int(args[ENDPOINT], UINT32_MAX, &endpoint) != 0 ||
         read_int(args[ID], UINT64_MAX, &id) != 0)
@@ -286,8 +341,8 @@ static PyObject *lane_send(PyObject *object, PyObject *const *args,
                                    .kind = (uint8_t)kind,
                                    .flags = (uint8_t)flags};
 
-        done = send_frame(self, &header, &parts[0], &parts[1], &parts[2],
-                          0) == GG_OK;
+        done = send_frame(self, &header, &parts[0], &parts[1], &parts[2], 0,
+                          may_wait) == GG_OK;
     }
     while (found > 0)
         let_go(&parts[--found]);
@@ -336,8 +391,8 @@ static PyObject *lane_publish(PyObject *object, PyObject *const *args,
                                    .kind = GG_PUBLISH};
         struct part none = {.data = NULL};
 
-        done = send_frame(self, &header, &topic, &none, &payload, GG_SOON) ==
-               GG_OK;
+        done = send_frame(self, &header, &topic, &none, &payload, GG_SOON,
+                          0) == GG_OK;
     }
     let_go(&payload);
     return answer(done);
@@ -345,7 +400,7 @@ static PyObject *lane_publish(PyObject *object, PyObject *const *args,
 
 PyDoc_STRVAR(answer_doc,
 "answer(flags, endpoint, id, payload, more)\n--\n\n"
-"Send a RESULT if that can be done at once, and return whether it was. With\n"
+"Send a RESULT if that can be done in a moment, and return whether it was. With\n"
 "`more` another one will follow soon, and the core need not be woken for each.");
 
 static PyObject *lane_answer(PyObject *object, PyObject *const *args,
@@ -376,7 +431,7 @@ static PyObject *lane_answer(PyObject *object, PyObject *const *args,
                                    .flags = (uint8_t)flags};
 
         done = send_frame(self, &header, &none, &none, &payload,
-                          self->held > 0 ? GG_SOON : 0) == GG_OK;
+                          self->held > 0 ? GG_SOON : 0, 1) == GG_OK;
     }
     let_go(&payload);
     return answer(done);
