@@ -53,6 +53,9 @@ class Files(Protocol):
         OSError: From every method.
     """
 
+    def make(self) -> None:
+        """Make the place, if it is not there."""
+
     def names(self) -> list[str]:
         """Return the names of all files, sorted."""
 
@@ -113,9 +116,13 @@ class _FolderFile:
 
 @frozen
 class FolderFiles:
-    """Files in a folder, which is made when the first one is."""
+    """Files in a folder."""
 
     folder: Path
+
+    def make(self) -> None:
+        """Make the folder, if it is not there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def names(self) -> list[str]:
         """Return the names of all files, sorted."""
@@ -125,8 +132,7 @@ class FolderFiles:
             return []
 
     def open(self, name: str) -> File:
-        """Open a file, making it if need be."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Open a file, making it if need be; a folder that was deleted stays so."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(self.folder / name, flags, 0o600)
         return _FolderFile(descriptor, os.fstat(descriptor).st_size)
@@ -144,7 +150,7 @@ class FolderFiles:
 
     def save(self, name: str, data: bytes) -> None:
         """Write a small file beside the old one, then put it in its place."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.make()
         new = self.folder / f"{name}.new"
         try:
             file = self.open(new.name)
@@ -198,6 +204,9 @@ class MemoryFiles:
     """Files in memory: a file that is closed can be opened again."""
 
     _files: dict[str, _MemoryFile] = field(factory=dict, init=False)
+
+    def make(self) -> None:
+        """Be there already."""
 
     def names(self) -> list[str]:
         """Return the names of all files, sorted."""

@@ -107,6 +107,7 @@ class SegmentLog:
             OSError: It cannot be read.
         """
         opened = cls(files, segment_bytes)
+        files.make()
         names = files.names()
         firsts = sorted(int(name[:-4]) for name in names if name.endswith(".log"))
         for first in firsts:

@@ -187,14 +187,26 @@ class Segment:
         data = pending[0] if len(pending) == 1 else b"".join(pending)
         at = self.used - len(data)
         try:
-            if self.used > self._file.size:
-                wanted = min(max(2 * self._file.size, _ALLOCATED_BYTES), limit)
-                self._file.allocate(max(wanted, self.used))
+            self._allocate(at, limit)
             self._file.write(at, data)
         except BaseException:
             self._revert(at)
             raise
         return self._file
+
+    def _allocate(self, at: int, limit: int) -> None:
+        """Have room for what is written now, and better for some more."""
+        if self.used <= self._file.size:
+            return
+        wanted = min(max(2 * self._file.size, _ALLOCATED_BYTES), limit)
+        if wanted > self.used:
+            try:
+                self._file.allocate(wanted)
+            except OSError:
+                self._file.truncate(at)
+            else:
+                return
+        self._file.allocate(self.used)
 
     def _revert(self, at: int) -> None:
         self.used, self.next = at, self._pending_from

@@ -120,6 +120,7 @@ class FolderStore:
         self._last += 1
         files = FolderFiles(self._path(self._last))
         try:
+            self._forget_exports(self._last)
             files.save(_DEFINITION, _encode(definition))
             FolderFiles(self.folder).sync()
         except OSError:
@@ -135,9 +136,16 @@ class FolderStore:
         """Rename the folder, which deletes it at once, then remove what is in it."""
         path = self._path(number)
         deleted = path.rename(path.with_name(path.name + _DELETED))
-        FolderFiles(self.folder).sync()
-        shutil.rmtree(deleted, ignore_errors=True)
-        self._execute("DELETE FROM export WHERE stream = ?", (number,))
+        try:
+            FolderFiles(self.folder).sync()
+            shutil.rmtree(deleted, ignore_errors=True)
+            self._forget_exports(number)
+        except OSError as error:  # it is deleted all the same; the number's next owner forgets
+            log.warning("%s, while a stream was deleted", error)
+
+    def _forget_exports(self, number: int) -> None:
+        if self._database is not None or (self.folder / _EXPORTS).exists():
+            self._execute("DELETE FROM export WHERE stream = ?", (number,))
 
     def exports(self, number: int) -> dict[str, ExportStatus]:
         """Return how far the exports of a stream are."""

@@ -21,7 +21,13 @@ def test_a_place_without_files_has_no_names(files):
     assert [] == files.names()
 
 
+def test_a_place_that_is_gone_is_not_made_by_opening_a_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        FolderFiles(tmp_path / "gone").open("a")
+
+
 def test_what_is_written_is_read_also_by_who_opens_it_later(files):
+    files.make()
     file = files.open("a")
     file.write(0, b"hello")
     file.write(5, memoryview(b" world"))
@@ -33,6 +39,7 @@ def test_what_is_written_is_read_also_by_who_opens_it_later(files):
 
 
 def test_a_file_that_is_cut_is_shorter(files):
+    files.make()
     file = files.open("a")
     file.write(0, b"hello")
     file.truncate(2)
@@ -40,6 +47,7 @@ def test_a_file_that_is_cut_is_shorter(files):
 
 
 def test_what_is_allocated_reads_as_nothing_or_zeros(files):
+    files.make()
     file = files.open("a")
     file.write(0, b"x")
     file.allocate(100)
@@ -47,6 +55,7 @@ def test_what_is_allocated_reads_as_nothing_or_zeros(files):
 
 
 def test_a_file_that_is_removed_is_gone_and_may_be_removed_again(files):
+    files.make()
     files.open("a").write(0, b"x")
     files.remove("a")
     files.remove("a")

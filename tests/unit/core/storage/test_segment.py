@@ -229,6 +229,20 @@ def test_a_write_that_fails_leaves_everything_as_it_was():
     assert [b"a", b"d"] == letters(Segment.open(files, 0))
 
 
+def test_a_segment_takes_no_room_ahead_where_there_is_none():
+    class Tight(Refusing):
+        def allocate(self, size):
+            if size > self.room:
+                raise OSError(errno.ENOSPC, "full")
+
+    files, segment = segment_with(b"a")
+    segment._open_file = Tight(raw(files), segment.used + SMALL)
+    fill(segment, b"b")
+    with pytest.raises(OSError, match="full"):
+        fill(segment, b"c")
+    assert [b"a", b"b"] == letters(segment)
+
+
 def test_a_segment_takes_room_ahead_and_returns_it_when_it_is_sealed(tmp_path):
     segment = Segment.create(FolderFiles(tmp_path), 0)
     fill(segment, b"a")

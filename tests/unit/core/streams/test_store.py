@@ -139,6 +139,27 @@ def test_exports_that_cannot_be_kept_are_an_error_of_the_disk(tmp_path):
     store.close()
 
 
+def test_a_stream_is_deleted_also_if_its_exports_cannot_be_forgotten(tmp_path, caplog):
+    store = FolderStore(tmp_path)
+    store.load()
+    number = store.add(definition()).number
+    (tmp_path / "exports.db").write_bytes(b"no database" * 100)
+    store.remove(number)
+    assert "while a stream was deleted" in caplog.text
+    store.close()
+    store = FolderStore(tmp_path)
+    assert [] == store.load()
+    store.close()
+
+
+def test_a_new_stream_has_no_exports_of_one_that_was_deleted(tmp_path):
+    store = FolderStore(tmp_path)
+    store.load()
+    store.save_export(1, status(5))
+    assert {} == store.exports(store.add(definition()).number)
+    store.close()
+
+
 def test_a_stream_that_cannot_be_made_leaves_nothing(tmp_path):
     store = FolderStore(tmp_path)
     store.load()
