@@ -354,6 +354,8 @@ class ServerSession:
         """Take bytes; nothing comes after a `Close`."""
         if self.closed:
             return []
+        if self.protocol is not None and (quick := self._whole_append(data)) is not None:
+            return [quick]
         events: list[Call | Send | Close] = []
         try:
             for operation, payload in self._decoder.feed(data):
@@ -371,6 +373,18 @@ class ServerSession:
         elif self._decoder.broken:
             events.append(self._end(self._decoder.broken))
         return events
+
+    def _whole_append(self, data: bytes) -> Call | None:
+        """Return the append that `data` is, if it is one frame and nothing else."""
+        if (
+            len(data) < _HEAD
+            or data[4] != Operation.APPEND
+            or int.from_bytes(data[:4], "big") != len(data) - 4
+            or len(data) - 4 > self._max
+            or self._decoder.unfinished
+        ):
+            return None
+        return parse_append(data[_HEAD:])
 
     def _end(self, reason: str) -> Close:
         self.closed = True

@@ -82,7 +82,9 @@ def append_of(body: dict[str, Any]) -> Append:
     Raises:
         StreamError: The request breaks a rule.
     """
-    name, payload = body.get("name"), check_payload(body.get("payload"))
+    name, payload = body.get("name"), body.get("payload")
+    if type(payload) is not bytes or not payload:
+        payload = check_payload(payload)
     known = _known_name(name) if isinstance(name, str) else check_name(name)
     return Append(known, 1, encode_body([payload]))
 

@@ -294,17 +294,25 @@ class _Connection(asyncio.Protocol):
                 log.warning("%s was disconnected: %s", self._name, event.reason)
                 self._stopped = True
                 self.end()
+        if self._least > 1 and not self._pending and not self.session.unfinished:
+            self._doubtful = False  # the usual case: whole requests came
+            if self._calls:
+                self.resume_reading()
+            return
         if not known and self.session.protocol is not None:
             log.info(
                 "%s connected: SDK %s, protocol %s",
                 *(self._name, self.session.sdk, self.session.protocol),
             )
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """Count what is held of an unfinished request, and say what to wait for."""
         if self._least != self._wanted():
             self._read_from()
         pending = self.session.pending
-        if pending != self._pending:
-            self._count(pending - self._pending)
-            self._pending = pending
+        self._count(pending - self._pending)
+        self._pending = pending
         if not self.session.unfinished:
             self._unfinished_since = None
             self._doubtful = False
