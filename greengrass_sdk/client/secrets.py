@@ -109,7 +109,6 @@ class SecretValue:
         raise TypeError("a SecretValue is not pickled; hand on its value if you must")
 
 
-@lru_cache(_REQUESTS)
 def request(identifier: str, stage: str, version_id: str | None) -> bytes:
     """
     Return the request for a secret, encoded.
@@ -119,13 +118,18 @@ def request(identifier: str, stage: str, version_id: str | None) -> bytes:
     """
     if not (identifier and isinstance(identifier, str)):
         raise InvalidInputError(f"id of a secret is {identifier!r}; it must be its name or ARN")
-    import json
-
     if version_id is None:
-        return json.dumps({"SecretId": identifier, "VersionStage": stage}).encode()
+        return _encoded(identifier, "VersionStage", stage)
     if stage != CURRENT:
         raise InvalidInputError("give either a stage or a version_id")
-    return json.dumps({"SecretId": identifier, "VersionId": version_id}).encode()
+    return _encoded(identifier, "VersionId", version_id)
+
+
+@lru_cache(_REQUESTS)
+def _encoded(identifier: str, key: str, version: str) -> bytes:
+    import json
+
+    return json.dumps({"SecretId": identifier, key: version}).encode()
 
 
 def read_answer(payload: bytes, request: bytes) -> SecretValue:

@@ -182,11 +182,11 @@ def test_the_key_may_be_in_a_hardware_module(project, tmp_path):
         put(core)
         assert VALUE == read(core)
         assert ("rsa-pkcs1", URI) == (wrapped(core).wrapper[:9], wrapped(core).place)
-    for wrong in ({"slotUserPin": "4321"}, {"slotLabel": "other"}):
+    for wrong in ({"slotUserPin": "wrong-pin"}, {"slotLabel": "other"}):
         configure(project, URI, PKCS11={**settings, **wrong})
         told = refused(project, environment)
         assert f"cannot use the key {URI}" in told
-        assert "4321" not in told
+        assert "wrong-pin" not in told
 
 
 def test_a_damaged_database_stops_the_start_and_is_left_alone(project):

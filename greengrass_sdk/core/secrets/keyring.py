@@ -75,6 +75,11 @@ class Keyring:
         kept = KeyFile.load(self.file)
         return kept if kept is not None and kept.identity == identity else None
 
+    def close(self) -> None:
+        """End the session with a hardware module, if there is one."""
+        if isinstance(self.configured, HardwareKey):
+            self.configured.close()
+
 
 def _configured(config: CoreConfig) -> WrappingKey | None:
     crypto = config.crypto

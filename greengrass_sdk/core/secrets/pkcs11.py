@@ -36,8 +36,8 @@ class HardwareKey:
     """An RSA key in a module; a session with the module stays open."""
 
     uri: str
-    modulus: int
-    exponent: int
+    modulus: int = field(repr=False)
+    exponent: int = field(repr=False)
     _key: Any = field(repr=False)
     _session: Any = field(repr=False)
 

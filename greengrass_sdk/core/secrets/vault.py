@@ -82,8 +82,9 @@ class Vault:
         return vault
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let go of the key."""
         self._database.close()
+        self._keyring.close()
 
     # As a store, for the service.
 

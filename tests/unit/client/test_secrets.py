@@ -91,6 +91,7 @@ def test_a_request_has_a_label_or_an_id(arguments, asked):
     [
         (("", "AWSCURRENT", None), "must be its name or ARN"),
         ((None, "AWSCURRENT", None), "must be its name or ARN"),
+        ((["wifi"], "AWSCURRENT", None), "must be its name or ARN"),
         (("wifi", "blue", "1"), "either a stage or a version_id"),
     ],
 )
