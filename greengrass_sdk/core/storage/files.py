@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["File", "Files", "FolderFiles", "MemoryFiles"]
 
 
+_PARTS = 1024  # that the system writes at once
+
+
 class File(Protocol):
     """
     A file that is open for reading and writing, and is closed when nobody holds it any more.
@@ -32,8 +35,8 @@ class File(Protocol):
     def read(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes."""
 
-    def write(self, offset: int, data: Buffer) -> None:
-        """Write all of `data`."""
+    def write(self, offset: int, *parts: Buffer) -> None:
+        """Write all of all parts, one behind the other."""
 
     def allocate(self, size: int) -> None:
         """Have at least `size` bytes, the new ones zero, so that a write cannot lack space."""
@@ -89,13 +92,14 @@ class _FolderFile:
     def read(self, offset: int, size: int) -> bytes:
         return os.pread(self._descriptor, size, offset)
 
-    def write(self, offset: int, data: Buffer) -> None:
-        left = memoryview(data)
-        while left:
-            written = os.pwrite(self._descriptor, left, offset)
-            offset += written
-            left = left[written:]
-        self._size = max(self._size, offset)
+    def write(self, offset: int, *parts: Buffer) -> None:
+        size = sum(map(len, parts))
+        written = os.pwritev(self._descriptor, parts[:_PARTS], offset)
+        if written < size:
+            left = memoryview(b"".join(parts))
+            while written < size:
+                written += os.pwrite(self._descriptor, left[written:], offset + written)
+        self._size = max(self._size, offset + size)
 
     def allocate(self, size: int) -> None:
         if size > self._size:
@@ -186,7 +190,9 @@ class _MemoryFile:
     def read(self, offset: int, size: int) -> bytes:
         return bytes(self.data[offset : offset + size])
 
-    def write(self, offset: int, data: Buffer) -> None:
+    def write(self, offset: int, *parts: Buffer) -> None:
+        data = b"".join(parts)
+        self.data += bytes(max(offset - len(self.data), 0))
         self.data[offset : offset + len(data)] = data
 
     def allocate(self, size: int) -> None:

@@ -184,11 +184,10 @@ class Segment:
             OSError: It is as if nothing had been put.
         """
         pending, self._pending = self._pending, []
-        data = pending[0] if len(pending) == 1 else b"".join(pending)
-        at = self.used - len(data)
+        at = self.used - sum(map(len, pending))
         try:
             self._allocate(at, limit)
-            self._file.write(at, data)
+            self._file.write(at, *pending)
         except BaseException:
             self._revert(at)
             raise

@@ -38,6 +38,16 @@ def test_what_is_written_is_read_also_by_who_opens_it_later(files):
     assert ["a"] == files.names()
 
 
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_parts_are_written_one_behind_the_other(files, count):
+    files.make()
+    file = files.open("a")
+    parts = [b"%6d" % number for number in range(count)]
+    file.write(3, *parts)
+    assert b"".join(parts) == file.read(3, 100_000)
+    assert b"\0\0\0" == file.read(0, 3).ljust(3, b"\0")
+
+
 def test_a_file_that_is_cut_is_shorter(files):
     files.make()
     file = files.open("a")

@@ -209,9 +209,10 @@ class Refusing:
     def __getattr__(self, name):
         return getattr(self.file, name)
 
-    def write(self, offset, data):
+    def write(self, offset, *parts):
+        data = b"".join(parts)
         fits = self.room - offset
-        self.file.write(offset, bytes(data)[: max(fits, 0)])
+        self.file.write(offset, data[: max(fits, 0)])
         if fits < len(data):
             raise OSError(errno.ENOSPC, "full")
 

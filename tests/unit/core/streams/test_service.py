@@ -271,10 +271,10 @@ class FullFile:
     def __getattr__(self, name):
         return getattr(self.file, name)
 
-    def write(self, offset, data):
+    def write(self, offset, *parts):
         if self.files.error is not None:
             raise self.files.error
-        self.file.write(offset, data)
+        self.file.write(offset, *parts)
 
 
 class TestDisk:
