@@ -3,8 +3,8 @@
 Streams beside what a plain file allows, sqlite, lmdb and JetStream; records of 1 KiB.
 
 The floors are a program that appends the same batches to a file of its own, in the same file
-system, and reads them as records: without a protocol, an index or a checksum. Synced batches share
-a flush in each of them as far as they are under way together: the floor's are written in one go.
+system, and reads them as records: without a protocol, an index or a checksum. Its synced batches
+share flushes as those of a core do: while one half is on its way to the disk, the other one waits.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 RECORD = b"x" * 1024
 BATCH = 100
-IN_FLIGHT = 8
+IN_FLIGHT = 16
 READ_BYTES = 1 << 20
 CALLS_S = 120.0
 IDLE_STREAMS = 100
@@ -165,7 +165,7 @@ class _Floor:
 
     def synced(self) -> float:
         """Return the records a second of batches that share a flush."""
-        return self._append(IN_FLIGHT, sync=True)
+        return self._append(IN_FLIGHT // 2, sync=True)
 
     def quick(self) -> float:
         """Return the records a second of batches that are not synced."""
