@@ -55,7 +55,7 @@ def measure(setting: Setting) -> list[Row]:
         def ask(measure: str) -> float:
             command: dict[str, Any] = {"measure": measure, "calls": calls, "warm": calls // 10}
             spans = core.client.invoke("asker", command, timeout_s=CALLS_S).json()
-            return statistics.median(spans) / 1e3
+            return float(statistics.median(spans)) / 1e3
 
         found = alternate(
             {
