@@ -9,7 +9,7 @@ What clients of ours ask of the stream manager, and its answers: payloads of an 
     CREATE, UPDATE   the definition as JSON, with AWS's names
     answer      0, then by the operation:
     APPEND      first sequence number (u64), count (u32); if not all were taken, an error
-    READ        blocks
+    READ        blocks, without checksums
     LIST, DESCRIBE, VERIFY   JSON
     error       1, then JSON: code, message, stream, next
 
@@ -200,7 +200,7 @@ def answer_blocks(blocks: Sequence[Block]) -> bytes:
     """Return the answer to a read."""
     parts: list[Buffer] = [_OK]
     for block in blocks:
-        parts += (block.header(), block.body)
+        parts += (block.bare_header(), block.body)
     return b"".join(parts)
 
 
