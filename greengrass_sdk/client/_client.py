@@ -288,11 +288,9 @@ class Client:
 
         Ref: Greengrass V1 guide, "Obtain secret values"
         """
-        from greengrass_sdk.client.secrets import read_answer, request
-        from greengrass_sdk.model.arn import SECRETS_ARN
+        from greengrass_sdk.client.secrets import ask
 
-        asked = request(id, stage, version_id)
-        return read_answer(self.invoke(SECRETS_ARN, asked).payload, asked)
+        return ask(self.invoke, id, stage, version_id)
 
     def stream(self, name: str) -> Stream:
         """

@@ -15,13 +15,17 @@ from greengrass_sdk.errors import (
     SecretError,
     SecretNotFoundError,
 )
+from greengrass_sdk.model.arn import SECRETS_ARN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from typing import Any
 
-__all__ = ["CURRENT", "SecretValue", "read_answer", "request"]
+    from greengrass_sdk.client.results import InvokeResult
+
+__all__ = ["CURRENT", "SecretValue", "ask", "read_answer", "request"]
 
 CURRENT = "AWSCURRENT"
 _NOT_FOUND = 404
@@ -107,6 +111,17 @@ class SecretValue:
     def __reduce__(self) -> Any:
         """Refuse to be pickled: a value belongs in no file and no message."""
         raise TypeError("a SecretValue is not pickled; hand on its value if you must")
+
+
+def ask(
+    invoke: Callable[[str, bytes], InvokeResult],
+    identifier: str,
+    stage: str,
+    version_id: str | None,
+) -> SecretValue:
+    """Return a secret by an invocation of the service; see `Client.secret`."""
+    asked = request(identifier, stage, version_id)
+    return read_answer(invoke(SECRETS_ARN, asked).payload, asked)
 
 
 def request(identifier: str, stage: str, version_id: str | None) -> bytes:
