@@ -393,6 +393,26 @@ def test_a_read_hears_of_the_servers_end_by_its_own_timeout(packages, tmp_path):
         assert client.answer() in ("TimeoutError", "NotEnoughMessagesException")
 
 
+@pytest.mark.needs_network
+def test_the_settings_of_a_group_are_kept(packages, tmp_path):
+    """Another port and place, and no token asked for."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    project = project_in(tmp_path / "project", port=port)
+    text = (project / "group.toml").read_text()
+    settings = f'authenticate_client = false\nstore_dir = "{tmp_path}/data"\n'
+    (project / "group.toml").write_text(text.replace("[streams]\n", f"[streams]\n{settings}"))
+    with RunningCore(project) as core, Client(root=core.root, name="tester") as tester:
+        assert port == port_of(core)
+        environment = environment_of(core, port, AWS_CONTAINER_AUTHORIZATION_TOKEN="")
+        with PythonClient(packages, environment) as client:
+            assert client.ask("create", "s") is None
+            assert 0 == client.ask("append", "s", "a")
+        assert b"a" == tester.stream("s").read()[0].payload
+        assert any(path.is_file() for path in (tmp_path / "data").rglob("*"))
+
+
 def test_a_group_without_streams_refuses_the_connection(tmp_path):
     code = """
         import greengrasssdk.stream_manager as sm
