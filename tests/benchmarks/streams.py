@@ -77,13 +77,13 @@ def measure(setting: Setting) -> list[Row]:
             command["measure"] = measure
             return core.client.invoke("streamer", command, timeout_s=CALLS_S).json()
 
-        def fresh(measure: str, stream: str, **command: Any) -> Any:
+        def fresh(measure: str, stream: str, **command: Any) -> float:
             ask("create", stream=stream, flush=stream == "synced")
-            return ask(measure, stream=stream, **command)
+            return float(ask(measure, stream=stream, **command))
 
         def median(measure: str, **command: Any) -> float:
             spans = ask(measure, calls=calls, warm=calls // 10, **command)
-            return statistics.median(spans) / 1e3
+            return float(statistics.median(spans)) / 1e3
 
         def read() -> float:
             ask("create", stream="quick", flush=False)

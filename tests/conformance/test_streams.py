@@ -62,13 +62,12 @@ def fill(event, context):
         client.create_message_stream(
             MessageStreamDefinition(name=STREAM, max_size=4096, strategy_on_full=strategy)
         )
+        refused = None
         try:
             for _ in range(100):
                 client.append_message(STREAM, b"x" * 100)
         except StreamManagerException as error:
             refused = [type(error).__name__, STREAM in error.message]
-        else:
-            refused = None
         status = client.describe_message_stream(STREAM).storage_status
         oldest = client.read_messages(STREAM)[0].sequence_number
         return {

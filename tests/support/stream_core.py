@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stream manager in memory behind the calls that a core would bring it."""
 
+from __future__ import annotations
+
 import asyncio
 from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from greengrass_sdk import InvokeResult
 from greengrass_sdk._native import Kind
@@ -12,40 +15,45 @@ from greengrass_sdk.core.streams.manager import StreamManager
 from greengrass_sdk.core.streams.store import MemoryStore
 from greengrass_sdk.model.arn import STREAMS_ARN
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
 __all__ = ["StreamCore", "StreamPosts"]
 
 WAIT_S = 10.0
+
+_T = TypeVar("_T")
 
 
 class StreamPosts:
     """The endpoint of a stream manager, with the router's side of it."""
 
-    def __init__(self, manager, answer_bytes=6 << 20):
+    def __init__(self, manager: StreamManager, answer_bytes: int = 6 << 20) -> None:
         self.flushed = 0
-        self.takes = []
-        self.answers = {}
+        self.takes: list[Callable[[list[Send]], None]] = []
+        self.answers: dict[int, bytes] = {}
         self.endpoint = StreamEndpoint(manager, self.flush, answer_bytes)
         self.endpoint.attach(self.employ)
         self.number = 0
 
-    def flush(self):
+    def flush(self) -> None:
         self.flushed += 1
 
-    def employ(self, take):
+    def employ(self, take: Callable[[list[Send]], None]) -> Callable[[int, bytes], None]:
         self.takes.append(take)
         return self.answer
 
-    def answer(self, item, payload):
+    def answer(self, item: int, payload: bytes) -> None:
         assert item not in self.answers
         self.answers[item] = payload
 
-    def send(self, payload, kind=Kind.INVOKE, flags=0):
+    def send(self, payload: bytes, kind: int = Kind.INVOKE, flags: int = 0) -> int:
         self.number += 1
         frame = Send(1, kind, flags, 1, self.number, b"GGStreamManager", b"", payload)
         self.takes[self.number % len(self.takes)]([frame])
         return self.number
 
-    async def ask(self, payload, **options):
+    async def ask(self, payload: bytes, **options: int) -> bytes:
         number = self.send(payload, **options)
         async with asyncio.timeout(WAIT_S):
             while number not in self.answers:
@@ -56,8 +64,8 @@ class StreamPosts:
 class StreamCore:
     """A stream manager in a thread of its own, behind an `invoke`."""
 
-    def __init__(self):
-        self.asked = []
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
         self.loop = asyncio.new_event_loop()
         self.manager = StreamManager(MemoryStore())
         self.posts = StreamPosts(self.manager)
@@ -65,21 +73,21 @@ class StreamCore:
         self.thread.start()
         self.run(self.manager.start())
 
-    def run(self, coroutine):
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(WAIT_S)
 
-    def invoke(self, function, payload):
+    def invoke(self, function: str, payload: bytes) -> InvokeResult:
         assert STREAMS_ARN == function
         self.asked.append(payload)
         return InvokeResult(self.run(self.posts.ask(payload)), "r")
 
-    async def invoke_later(self, function, payload):
+    async def invoke_later(self, function: str, payload: bytes) -> InvokeResult:
         assert STREAMS_ARN == function
         self.asked.append(payload)
         pending = asyncio.run_coroutine_threadsafe(self.posts.ask(payload), self.loop)
         return InvokeResult(await asyncio.wrap_future(pending), "r")
 
-    def close(self):
+    def close(self) -> None:
         self.run(self.manager.stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()

@@ -61,4 +61,5 @@ def test_nothing_to_do_is_done():
     output = Output(stdout=io.StringIO(), stderr=Terminal())
     with Progress(output, "read", 0, "messages") as progress:
         progress.advance(0)
+    assert isinstance(output.stderr, Terminal)
     assert "100% of 0" in output.stderr.getvalue()

@@ -4,6 +4,7 @@
 import json
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from greengrass_sdk.model.stream import (
 from greengrass_sdk.testing import FakeCore
 
 client = Client()
-seen = []
+seen: list[Any] = []
 
 
 @pytest.fixture
@@ -168,7 +169,16 @@ def test_an_export_of_higher_priority_leaves_first(core):
     assert ["first", "later"] == [each.identifier for each in core.exports()]
 
 
+class Server(HTTPServer):
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Receiver)
+        self.received: list[bytes] = []
+        self.statuses: list[int] = []
+
+
 class Receiver(BaseHTTPRequestHandler):
+    server: Server
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         status = self.server.statuses.pop(0) if self.server.statuses else 200
@@ -184,8 +194,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    server.received, server.statuses = [], []
+    server = Server()
     thread = Thread(target=server.serve_forever)
     thread.start()
     yield server

@@ -71,8 +71,8 @@ def test_the_answer_to_an_append_tells_the_first_number_and_how_many():
 def test_an_append_that_was_taken_in_part_tells_why():
     answer = calls.answer_append(7, 2, StreamFullError("full", stream="r"))
     first, count, refused = calls.read_append(answer)
-    assert (7, 2, "full", "r") == (first, count, str(refused), refused.stream)
     assert isinstance(refused, StreamFullError)
+    assert (7, 2, "full", "r") == (first, count, str(refused), refused.stream)
 
 
 def test_blocks_are_read_as_they_were_answered():

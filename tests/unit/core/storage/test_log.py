@@ -224,7 +224,7 @@ def test_a_sync_that_fails_tells_why_once_for_all_who_share_it():
     opened = log_with(b"a")
     unsynced = opened.take_unsynced()
     unsynced.files.append(FailingFile())
-    seen = {}
+    seen: dict[int, OSError | None] = {}
     first = unsynced.sync(seen)
     assert errno.EIO == first.errno
     assert first is unsynced.sync(seen)

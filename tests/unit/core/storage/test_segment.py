@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import errno
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -26,7 +27,7 @@ def fill(segment, *payloads):
 
 
 def letters(segment, start=None):
-    found = []
+    found: list[Any] = []
     for item in segment.read(segment.first if start is None else start):
         found += [(item.first, item.stop)] if isinstance(item, Gap) else item.payloads()
     return found

@@ -3,6 +3,7 @@
 import errno
 from queue import Queue
 from threading import Event, current_thread
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ class Loop:
     """Keeps what is scheduled."""
 
     def __init__(self):
-        self.scheduled = Queue()
+        self.scheduled: Queue[Any] = Queue()
         self.closed = False
 
     def schedule(self, function, *arguments):
@@ -57,7 +58,8 @@ def worker(loop):
 
 
 def test_work_is_done_in_its_order_in_another_thread_and_told_in_the_loop(worker, loop):
-    told, threads = [], set()
+    told: list[Any] = []
+    threads = set()
 
     def work(number):
         threads.add(current_thread())
@@ -120,7 +122,7 @@ def test_work_that_fails_at_once_raises(worker):
 
 
 def test_what_work_raises_is_its_result(worker, loop):
-    told = []
+    told: list[Any] = []
     worker.submit(lambda: 1 // 0, told.append)
     loop.run()
     assert isinstance(told[0], ZeroDivisionError)
@@ -128,7 +130,9 @@ def test_what_work_raises_is_its_result(worker, loop):
 
 def test_what_waits_for_a_sync_shares_the_next_one(worker, loop):
     """A sync starts when the last one ends, and is for all that came meanwhile."""
-    syncs, told, going_on = [], [], Event()
+    syncs: list[Any] = []
+    told: list[Any] = []
+    going_on = Event()
     first = Unsynced("first", syncs, before=going_on)
     worker.sync([first], told.append)
     assert first.began.wait(10)
@@ -145,14 +149,15 @@ def test_what_waits_for_a_sync_shares_the_next_one(worker, loop):
 
 
 def test_a_sync_that_fails_is_told_to_who_asked(worker, loop):
-    told, broken = [], OSError(errno.EIO, "broken")
+    told: list[Any] = []
+    broken = OSError(errno.EIO, "broken")
     worker.sync([Unsynced("bad", [], failure=broken), Unsynced("good", [])], told.append)
     loop.run()
     assert [broken] == told
 
 
 def test_a_bug_in_a_sync_is_told_and_ends_nothing(worker, loop, caplog):
-    told = []
+    told: list[Any] = []
     worker.sync([Unsynced("bad", [], failure=ValueError("a bug"))], told.append)
     worker.sync([Unsynced("good", [])], told.append)
     loop.run()
@@ -162,7 +167,9 @@ def test_a_bug_in_a_sync_is_told_and_ends_nothing(worker, loop, caplog):
 
 
 def test_close_finishes_what_was_begun_and_may_be_called_again(loop):
-    worker, told, syncs = StorageWorker(loop.schedule), [], []
+    told: list[Any] = []
+    syncs: list[Any] = []
+    worker: Any = StorageWorker(loop.schedule)
     worker.submit(lambda: worker.sync([Unsynced("last", syncs)], told.append), told.append)
     worker.close()
     worker.close()

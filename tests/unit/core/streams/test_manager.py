@@ -4,6 +4,7 @@
 import asyncio
 import errno
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -238,7 +239,7 @@ def disk(monkeypatch):
 
 def append(manager, payload):
     """Append, and return the results that come, in a list that grows."""
-    told = []
+    told: list[Any] = []
     manager.append(Append("r", 1, encode_body([payload])), told.append)
     return told
 
