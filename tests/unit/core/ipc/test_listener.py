@@ -4,12 +4,12 @@ import contextlib
 import os
 import socket
 import stat
+from typing import TYPE_CHECKING
 
 import pytest
 
 from greengrass_sdk import _native
 from greengrass_sdk._native import FrameDecoder, Kind, TopicIndex, encode_frame
-from greengrass_sdk._native._py.router.events import Send
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk._native._py.router.state import Route
 from greengrass_sdk.core.ipc import listener as module
@@ -18,6 +18,9 @@ from greengrass_sdk.core.ipc.tools import Tools
 from greengrass_sdk.core.router.driver import RouterDriver
 from greengrass_sdk.errors import ConfigError
 from greengrass_sdk.wire import control
+
+if TYPE_CHECKING:
+    from greengrass_sdk._native._py.router.events import Send
 
 TOOL, PANEL, SERVICE = 1, 2, 3
 
