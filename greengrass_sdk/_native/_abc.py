@@ -377,3 +377,6 @@ class Lane(Protocol):
 
     def close(self) -> None:
         """Do nothing from now on."""
+
+    def idle(self) -> bool:
+        """Whether no thread is in a call; closed and idle, it has done with the memory."""

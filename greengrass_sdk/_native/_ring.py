@@ -14,7 +14,7 @@ import os
 import select
 import socket
 from collections import deque
-from time import monotonic_ns
+from time import monotonic_ns, sleep
 
 from greengrass_sdk._native import MAX_FRAME, Kind
 from greengrass_sdk._native._lane import lane_of
@@ -38,6 +38,7 @@ _DATA = lib.GG_WANT_DATA
 _ROOM = lib.GG_WANT_ROOM
 _SOCKET = lib.GG_WANT_SOCKET
 _LEAST = 65536  # GG_RING_LEAST
+_MOMENT_S = 50e-6
 
 
 class RingWake:
@@ -66,6 +67,7 @@ class RingLink:
         "_look",
         "_news",
         "_poller",
+        "_process",
         "alarms",
         "eof",
         "failure",
@@ -88,6 +90,7 @@ class RingLink:
         self._look = False  # at the socket
         self._poller: select.epoll | None = None
         self._news = -1
+        self._process = os.getpid()
 
     @property
     def fd(self) -> int:
@@ -186,6 +189,9 @@ class RingLink:
         self.interrupt()
 
     def dispose(self) -> None:
+        self.lane.close()
+        while not self.lane.idle() and os.getpid() == self._process:  # a fork has no other threads
+            sleep(_MOMENT_S)
         self.port.close()
         poller, self._poller = self._poller, None
         if poller is not None:

@@ -125,7 +125,8 @@ struct lane {
     PyObject *outgoing; /* frames that go first */
     PyObject *extend;   /* name of a method */
     struct shape frame;
-    unsigned held; /* answers since the core was woken for one */
+    unsigned held;  /* answers since the core was woken for one */
+    unsigned users; /* threads in a call without the GIL */
 };
 
 static void lane_dealloc(PyObject *object)
@@ -216,22 +217,35 @@ static void let_go(struct part *part)
         PyBuffer_Release(&part->buffer);
 }
 
+/* Drop the GIL; the port's memory stays until `go_on` (see `idle`). */
+static PyThreadState *let_others_run(struct lane *self)
+{
+    self->users++;
+    return PyEval_SaveThread();
+}
+
+static void go_on(struct lane *self, PyThreadState *state)
+{
+    PyEval_RestoreThread(state);
+    self->users--;
+}
+
 static int try_frame(struct lane *self, const struct gg_header *header,
                      const struct part *topic, const struct part *context,
                      const struct part *payload, int64_t deadline)
 {
+    struct gg_port *port = self->port; /* which may be closed meanwhile */
     PyThreadState *state = NULL;
     int status;
 
     if (payload->size > KEEP_GIL)
-        state = PyEval_SaveThread();
-    status = self->send(self->port, header->kind, header->flags,
-                        header->endpoint, header->id, topic->data,
-                        (uint16_t)topic->size, context->data,
-                        (uint32_t)context->size, payload->data,
+        state = let_others_run(self);
+    status = self->send(port, header->kind, header->flags, header->endpoint,
+                        header->id, topic->data, (uint16_t)topic->size,
+                        context->data, (uint32_t)context->size, payload->data,
                         (uint32_t)payload->size, deadline);
     if (state != NULL)
-        PyEval_RestoreThread(state);
+        go_on(self, state);
     return status;
 }
 
@@ -241,10 +255,11 @@ static int try_frame(struct lane *self, const struct gg_header *header,
 static int await_room(struct lane *self, uint32_t need, uint32_t alarms,
                       int64_t until)
 {
-    PyThreadState *state = PyEval_SaveThread();
-    int status = self->wait(self->port, GG_WANT_ROOM, need, alarms, until, 0);
+    struct gg_port *port = self->port;
+    PyThreadState *state = let_others_run(self);
+    int status = self->wait(port, GG_WANT_ROOM, need, alarms, until, 0);
 
-    PyEval_RestoreThread(state);
+    go_on(self, state);
     return status > 0 && is_free(self);
 }
 
@@ -275,7 +290,8 @@ static int send_frame(struct lane *self, const struct gg_header *header,
         Py_ssize_t need =
             GG_FRAME_HEADER + topic->size + context->size + payload->size;
 
-        if (status != GG_AGAIN || !may_wait || self->wait == NULL)
+        if (status != GG_AGAIN || !may_wait || self->wait == NULL ||
+            !is_free(self))
             return status;
         if (until == 0)
             until = clock_ns() + PATIENCE_NS;
@@ -549,6 +565,15 @@ static PyObject *lane_close(PyObject *object, PyObject *nothing)
     return Py_NewRef(Py_None);
 }
 
+PyDoc_STRVAR(idle_doc,
+"idle()\n--\n\nWhether no thread is in a call. Once closed, it stays so.");
+
+static PyObject *lane_idle(PyObject *object, PyObject *nothing)
+{
+    (void)nothing;
+    return PyBool_FromLong(((struct lane *)object)->users == 0);
+}
+
 #define FAST(function) ((PyCFunction)(void (*)(void))(function))
 
 static PyMethodDef lane_methods[] = {
@@ -557,6 +582,7 @@ static PyMethodDef lane_methods[] = {
     {"answer", FAST(lane_answer), METH_FASTCALL, answer_doc},
     {"take", FAST(lane_take), METH_FASTCALL, take_doc},
     {"close", lane_close, METH_NOARGS, close_doc},
+    {"idle", lane_idle, METH_NOARGS, idle_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -10,22 +10,17 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("greengrass_sdk._native._lib", reason="the C extension is not built")
+pytest.importorskip("greengrass_sdk._native._fast", reason="the companion is not built")
 
 from greengrass_sdk import _native
 from greengrass_sdk._native import Frame, Kind, _lane, _port, _ring
 from greengrass_sdk.client.results import Message
 
 LIMITS = (7, 256, 1000)  # endpoint, bytes of a topic, bytes of a payload
-fast = pytest.mark.skipif(_lane._FastLane is None, reason="the companion is not built")
 
 
-@pytest.fixture(params=["fast", "cffi"])
-def ends(request, monkeypatch):
-    if request.param == "cffi":
-        monkeypatch.setattr(_lane, "_FastLane", None)
-    elif _lane._FastLane is None:
-        pytest.skip("the companion is not built")
+@pytest.fixture
+def ends():
     core, channel = _ring.pair()
     yield core, channel
     channel.close()
@@ -109,11 +104,23 @@ def test_a_closed_lane_does_nothing(lane):
     assert not lane.take(deque())
 
 
+def test_without_a_companion_all_goes_the_long_way(core, monkeypatch):
+    monkeypatch.setattr(_lane, "_FastLane", None)
+    other, channel = _ring.pair()
+    lane = channel._lane
+    assert not lane.send(Kind.PUBLISH, 0, 0, 0, b"t", b"", b"")
+    assert not lane.publish("t", b"", *LIMITS)
+    assert not lane.answer(0, 1, 2, b"", True)
+    assert not lane.take(deque())
+    channel.send(Kind.PUBLISH, topic=b"t")
+    assert [b"t"] == [frame.topic for frame in arrived(other)]
+    channel.close()
+    other.close()
+
+
 # --- publishing
 
 
-@fast
-@pytest.mark.parametrize("ends", ["fast"], indirect=True)
 @pytest.mark.parametrize(
     ("topic", "payload"),
     [("a/b", b"1"), ("ü", "ü"), ("t", bytearray(b"1")), ("t" * 256, bytes(1000)), ("t", "")],
@@ -156,8 +163,6 @@ def deliver(core, *frames):
         core.send(_port.OutgoingFrame(*frame.as_tuple()))
 
 
-@fast
-@pytest.mark.parametrize("ends", ["fast"], indirect=True)
 def test_frames_are_taken_up_to_a_large_one(core, lane):
     small = [
         Frame(Kind.MESSAGE, 0, 1, 2**64 - 1, b"same", b"", b"payload"),
@@ -172,8 +177,6 @@ def test_frames_are_taken_up_to_a_large_one(core, lane):
     assert not lane.take(frames)
 
 
-@fast
-@pytest.mark.parametrize("ends", ["fast"], indirect=True)
 def test_no_reference_is_lost_or_kept(core, lane):
     topic, payload, frames = b"a topic of its own", bytes(100), deque[Frame]()
     text = "a text of its own"
@@ -195,7 +198,6 @@ def test_no_reference_is_lost_or_kept(core, lane):
     assert abs(len(gc.get_objects()) - count) < 50
 
 
-@fast
 def test_a_lane_needs_a_class_with_slots():
     core, channel = _ring.pair()
     make: Any = _lane._FastLane
@@ -234,7 +236,6 @@ def test_messages_are_read_from_frames(monkeypatch, impl):
     assert before == sys.getrefcount(topic)
 
 
-@fast
 def test_what_is_no_list_of_frames_is_refused(monkeypatch):
     monkeypatch.setattr(_native, "impl", "c")
     read = _native.message_reader(Message)

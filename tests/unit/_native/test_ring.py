@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import select
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -66,10 +67,10 @@ globals().update(
 )
 
 
-@pytest.fixture(autouse=True, params=["fast", "cffi"])
+@pytest.fixture(autouse=True, params=["fast", "long"])
 def lane(request, monkeypatch):
     """Let it all pass with and without the companion of the extension."""
-    if request.param == "cffi":
+    if request.param == "long":
         monkeypatch.setattr(_lane, "_FastLane", None)
     elif _lane._FastLane is None:
         pytest.skip("the companion is not built")
@@ -125,6 +126,28 @@ def test_close_wakes_a_blocked_sender():
             core.channel.close()
 
         streams.in_threads(2, lambda number: send(0) if number else close(0))
+
+
+@pytest.mark.parametrize("size", [1000, 60_000, 200_000])
+def test_memory_stays_while_others_are_in_a_send(size):
+    """A thread that is in C without the GIL looks at memory that close gives back."""
+    for _ in range(100):
+        core, channel = _ring.pair()
+
+        def send(channel=channel):
+            with suppress(CoreUnavailableError):
+                while True:
+                    channel.send(Kind.PUBLISH, payload=bytes(size))
+
+        senders = [Thread(target=send) for _ in range(2)]
+        for sender in senders:
+            sender.start()
+        os.sched_yield()
+        core.receive()
+        channel.close()
+        for sender in senders:
+            sender.join()
+        core.close()
 
 
 def test_a_send_into_a_full_ring_may_be_interrupted_anywhere():
