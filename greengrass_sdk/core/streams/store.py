@@ -207,14 +207,22 @@ class FolderStore:
     def _execute(self, statement: str, values: tuple[object, ...]) -> list[Any]:
         try:
             if self._database is None:
-                database = sqlite3.connect(self.folder / _EXPORTS, isolation_level=None)
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA synchronous = NORMAL")
-                database.execute(_SCHEMA)
-                self._database = database
+                self._database = _open_exports(self.folder / _EXPORTS)
             return self._database.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise OSError(f"{self.folder / _EXPORTS}: {error}") from error
+
+
+def _open_exports(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(_SCHEMA)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def _load(path: Path) -> Stored | None:
