@@ -115,7 +115,7 @@ def test_the_first_command_installs_and_shows_the_messages_of_hello_world(clone)
 @pytest.mark.timeout(600)
 def test_the_second_command_installs_what_the_tests_need_and_finds_them(clone):
     _first, second = commands()
-    assert second.endswith("/pytest")
+    assert second.endswith("/pytest -n auto")
     done = subprocess.run(
         [
             "bash",
