@@ -66,7 +66,7 @@ def test_a_pinned_function_starts_with_the_core_and_publishes_without_being_invo
     assert {("hello/world", "hello", ("cloud",), HELLO)} == {
         (message.subject, message.source, message.targets, message.text) for message in messages
     }
-    assert messages == greengrass.messages
+    assert messages == greengrass.messages[: len(messages)]  # a real clock goes on
 
 
 def test_a_pinned_function_starts_again_when_the_core_does(hello):

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
-from leftovers import descriptors, eventually, has_ended, tree
+from leftovers import Footprint, eventually, has_ended, tree
 from projects import write_project
 from running_core import GREENGRASS, GREENGRASSD, RunningCore, environment
 
@@ -264,15 +264,13 @@ def test_kill_9_of_a_zygote_ends_its_workers_and_functions_come_back(project):
     with RunningCore(project) as core, Client(root=core.root, name="tester") as client:
         core.wait(is_running("pinned"))
         first = client.invoke("demand").json(), client.invoke("pinned").json()
-        descriptors_before = descriptors(core.process.pid)
+        before = Footprint.settled(core.process.pid)
         below = tree(core.process.pid)
         os.kill(zygote_pid(core), signal.SIGKILL)
         end_together(below)
         second = client.invoke("demand").json(), client.invoke("pinned").json()
         assert not set(first) & set(second)
-        eventually(
-            lambda: descriptors(core.process.pid) == descriptors_before, "nothing is left open"
-        )
+        before.check(core.process.pid)
         core.wait(is_running("pinned"), count=2)
 
 
