@@ -88,13 +88,12 @@ class FakeCore(Greengrass):
         busy_s: float = _BUSY_S,
         **settings: str,
     ) -> None:
-        super().__init__()
         given: dict[str, Any] = dict(settings)
         if strict:
             given["strict"] = True
         if limits is not None:
             given["limits"] = limits
-        self._declared = Declarations(**given)
+        super().__init__(Declarations(**given))
         self._clock = VirtualClock(start.timestamp() if isinstance(start, datetime) else start)
         self._max_steps = max_steps
         self._busy_s = busy_s
@@ -143,18 +142,6 @@ class FakeCore(Greengrass):
 
     def _handle(self, member: Member) -> FakeFunction:
         return FakeFunction(member, self._started)
-
-    def add_device(self, name: str) -> None:
-        """Add a device."""
-        self._check_open()
-        self._declared.add_device(name)
-
-    def subscribe(
-        self, source: Named, subject: str, target: Named, *, id: str | None = None
-    ) -> None:
-        """Add a row; see `Greengrass`."""
-        self._check_open()
-        self._declared.add_row(name_of(source), subject, name_of(target), id)
 
     def add_secret(
         self,
@@ -266,12 +253,9 @@ class FakeCore(Greengrass):
         head = (Kind.INVOKE, call.flags, endpoint, call.topic, call.context, call.payload)
         return call, self._running.core_channel.call(*head)
 
-    def advance(
-        self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0
-    ) -> None:
-        """Let so much time pass, and everything happen that is due until then."""
+    def _pass_time(self, seconds: float) -> None:
         self._start()
-        self._running.advance(seconds + 60 * minutes + 3600 * hours + 86_400 * days)
+        self._running.advance(seconds)
         self._running_streams.leave()
 
     @contextmanager
@@ -306,11 +290,6 @@ class FakeCore(Greengrass):
         """Return all messages and the logs of all functions so far; drives nothing."""
         logs = {name: list(member.logs) for name, member in self._declared.members.items()}
         return list(self._messages), logs
-
-    @property
-    def function_names(self) -> list[str]:
-        """The functions of the group."""
-        return list(self._declared.members)
 
     # Who calls: see `identity`.
 
@@ -454,6 +433,9 @@ class FakeCore(Greengrass):
                 self.cloud.take(message, delivery)
 
     # The end.
+
+    def _check_changeable(self) -> None:
+        self._check_open()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult
+    from greengrass_sdk.testing.declarations import Declarations
     from greengrass_sdk.testing.records import FunctionFailure, LogRecord, Message
     from greengrass_sdk.testing.streams import Exported
     from greengrass_sdk.testing.tape_replay import Replay
@@ -138,7 +139,8 @@ class Greengrass(ABC):
 
     world: ClassVar[Literal["fake", "core"]]
 
-    def __init__(self) -> None:
+    def __init__(self, declared: Declarations) -> None:
+        self._declared = declared
         self._failures: list[FunctionFailure] = []
         self._read = 0
 
@@ -169,10 +171,14 @@ class Greengrass(ABC):
         """
 
     @abstractmethod
+    def _check_changeable(self) -> None:
+        """Raise if nothing can be added any more."""
+
     def add_device(self, name: str) -> None:
         """Add a device, which may be the source of messages and the target of rows."""
+        self._check_changeable()
+        self._declared.add_device(name)
 
-    @abstractmethod
     def subscribe(
         self, source: Named, subject: str, target: Named, *, id: str | None = None
     ) -> None:
@@ -185,6 +191,8 @@ class Greengrass(ABC):
         Raises:
             InvalidInputError: The group has no such source or target, or the subject is wrong.
         """
+        self._check_changeable()
+        self._declared.add_row(name_of(source), subject, name_of(target), id)
 
     @abstractmethod
     def add_secret(
@@ -276,11 +284,15 @@ class Greengrass(ABC):
     ) -> str:
         """Invoke a function as an event and return the request id; its errors go to `errors`."""
 
-    @abstractmethod
     def advance(
         self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0
     ) -> None:
         """Let so much time pass, and everything happen that is due until then."""
+        self._pass_time(seconds + 60 * minutes + 3600 * hours + 86_400 * days)
+
+    @abstractmethod
+    def _pass_time(self, seconds: float) -> None:
+        """Let so much time pass."""
 
     @abstractmethod
     def begin_at(self, moment: datetime) -> None:
@@ -374,9 +386,9 @@ class Greengrass(ABC):
         """Return all messages and the logs of all functions so far; drives nothing."""
 
     @property
-    @abstractmethod
     def function_names(self) -> list[str]:
         """The functions of the group."""
+        return list(self._declared.members)
 
     @property
     def messages(self) -> Messages:

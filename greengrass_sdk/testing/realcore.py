@@ -68,8 +68,7 @@ class RealCore(Greengrass):
     world = "core"
 
     def __init__(self) -> None:
-        super().__init__()
-        self._declared = Declarations()
+        super().__init__(Declarations())
         self._group: Group
         self._table: Table
         self._happened: Happenings | None = None
@@ -99,18 +98,6 @@ class RealCore(Greengrass):
         model = Function(name=name, code=folder, handler=handler, **options)
         self._declared.add_function(model, None)
         return RealFunction(name, self)
-
-    def add_device(self, name: str) -> None:
-        """Add a device."""
-        self._check_changeable()
-        self._declared.add_device(name)
-
-    def subscribe(
-        self, source: Named, subject: str, target: Named, *, id: str | None = None
-    ) -> None:
-        """Add a row; see `Greengrass`."""
-        self._check_changeable()
-        self._declared.add_row(name_of(source), subject, name_of(target), id)
 
     def add_secret(
         self,
@@ -226,15 +213,12 @@ class RealCore(Greengrass):
         self._settle()
         return call, answer
 
-    def advance(
-        self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0
-    ) -> None:
-        """Wait for so much time; see `Greengrass`."""
-        total = seconds + 60 * minutes + 3600 * hours + 86_400 * days
-        if total > WAIT_S:
+    def _pass_time(self, seconds: float) -> None:
+        """Wait for so much time."""
+        if seconds > WAIT_S:
             raise differs("advance")
         self._settle()
-        self._running.pass_time(total)
+        self._running.pass_time(seconds)
         self._settle()
 
     def begin_at(self, moment: datetime) -> None:  # noqa: ARG002 - it is real
@@ -283,11 +267,6 @@ class RealCore(Greengrass):
             happened = self._happened
             logs = {name: list(records) for name, records in happened.logs.items()}
             return list(happened.messages), logs
-
-    @property
-    def function_names(self) -> list[str]:
-        """The functions of the group."""
-        return list(self._declared.members)
 
     # For its functions, and for `identity`.
 

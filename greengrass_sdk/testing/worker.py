@@ -9,6 +9,7 @@ Import, decoding, context, outcome, error documents and log texts are those of
 from __future__ import annotations
 
 import traceback
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from greengrass_sdk.core.functions.worker import describe_exit
@@ -31,28 +32,28 @@ if TYPE_CHECKING:
 __all__ = ["FakeWorker", "Hooks", "InProcess"]
 
 
-class Hooks:
+class Hooks(ABC):
     """What a worker tells the core; `function` is the name."""
 
+    @abstractmethod
     def handler_raised(self, work_id: int, error: BaseException) -> None:
         """Hear what a handler raised while it worked on an item."""
-        raise NotImplementedError
 
+    @abstractmethod
     def import_raised(self, worker: FakeWorker, error: BaseException) -> None:
         """Hear what an import raised."""
-        raise NotImplementedError
 
+    @abstractmethod
     def thread_raised(self, worker: FakeWorker, thread: str, error: BaseException) -> None:
         """Hear what a thread of the function raised."""
-        raise NotImplementedError
 
+    @abstractmethod
     def exited(self, worker: FakeWorker, end: End) -> None:
         """Hear that the worker ended by itself."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fault(self, worker: FakeWorker) -> End | None:
         """Return how the worker is to end now, instead of working; None: it works."""
-        raise NotImplementedError
 
 
 class InProcess(Worker):
