@@ -30,12 +30,12 @@ def checked(table: str, key: str | None = None) -> Callable[[Any, Attribute[Any]
     """
     Return an attrs validator: the value must fit the key of the table of the group file.
 
-    None always fits: it stands for a key that was left out. `key` is the attribute's own name
-    unless given.
+    None and the default always fit: they stand for a key that was left out. `key` is the
+    attribute's own name unless given.
     """
 
     def validate(_: Any, attribute: Attribute[Any], value: object) -> None:
-        if value is None:
+        if value is None or value is attribute.default:
             return
         name = key or attribute.name
         for path, reason in kind_of(table, name).check(value):

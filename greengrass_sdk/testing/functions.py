@@ -210,7 +210,7 @@ class Crew(Hooks):
         layout = self._layout()
         code = packages.code_folder(function, layout)
         variables = environment.build(
-            function, self._group, layout, token="0" * 32, base_env=_base_environment()
+            function, self._group, layout, code, token="0" * 32, base_env=_base_environment()
         )
         return {
             "op": "spawn",

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import logging
 import pwd
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import greengrass_sdk
-from greengrass_sdk.core.functions.packages import code_folder
 from greengrass_sdk.core.telemetry.logs import LogSettings
 from greengrass_sdk.model import limits
 from greengrass_sdk.model.arn import (
@@ -83,6 +83,7 @@ def build(
     function: Function,
     group: Group,
     layout: Layout,
+    code: Path,
     *,
     token: str,
     base_env: Mapping[str, str],
@@ -95,13 +96,14 @@ def build(
     A reserved name in the function's own `environment` is left out, with a warning in the log.
 
     Args:
+        code: The folder of its code.
         token: Identifies the function to the core's services.
         base_env: The core's own environment.
         uid: The user that the function runs as; None if it is the core's own.
     """
     environment = {
         **_inherited(base_env, uid),
-        **_general(function, group, layout),
+        **_general(function, group, layout, code),
         **_endpoints(layout, config),
         **_proxies(function.environment, base_env, config),
     }
@@ -147,6 +149,7 @@ def sys_path(function: Function, code: Path) -> list[str]:
     return ours[::-1] if function.sdk == "bundled" else ours
 
 
+@cache
 def dropin_folder() -> str:
     """Return the folder of our greengrasssdk, greengrass_common and greengrass_ipc_python_sdk."""
     return str(Path(next(iter(greengrass_sdk.__path__))) / "dropin")
@@ -170,7 +173,7 @@ def _inherited(base_env: Mapping[str, str], uid: int | None) -> dict[str, str]:
     return environment | {"HOME": user.pw_dir, "LOGNAME": user.pw_name, "USER": user.pw_name}
 
 
-def _general(function: Function, group: Group, layout: Layout) -> dict[str, str]:
+def _general(function: Function, group: Group, layout: Layout, code: Path) -> dict[str, str]:
     environment = {
         "AWS_DEFAULT_REGION": group.region,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -180,7 +183,7 @@ def _general(function: Function, group: Group, layout: Layout) -> dict[str, str]
         "AWS_LAMBDA_FUNCTION_VERSION": function.version,
         "AWS_REGION": group.region,
         "GROUP_ID": group.name,
-        "LAMBDA_TASK_ROOT": str(code_folder(function, layout)),
+        "LAMBDA_TASK_ROOT": str(code),
         "LANG": "C.UTF-8",
         "LOG_LEVEL": LogSettings.of(group.loggers, "Lambda").level,
     }

@@ -138,6 +138,7 @@ class Fleet:
                 function,
                 self.group,
                 self.layout,
+                code,
                 token=token,
                 base_env=os.environ,
                 config=self.config,

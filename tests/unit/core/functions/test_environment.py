@@ -55,6 +55,7 @@ def environment(layout, own=None, *, base_env=None, config=None, uid=None, group
         whole.functions["hello"],
         whole,
         layout,
+        layout.root / "code",
         token="secret-token",
         base_env=base_env or {},
         config=config,
@@ -94,7 +95,7 @@ def test_everything_a_function_gets_without_asking(layout):
         "GGC_VERSION": "1.11.6",
         "GG_DAEMON_PORT": "8000",
         "GROUP_ID": "greenhouse",
-        "LAMBDA_TASK_ROOT": str(layout.lambda_dir(ARN)),
+        "LAMBDA_TASK_ROOT": str(layout.root / "code"),
         "LANG": "C.UTF-8",
         "LOG_LEVEL": "INFO",
         "MY_FUNCTION_ARN": ARN,
@@ -133,12 +134,6 @@ def test_the_cores_own_environment_stays_its_own(layout):
     assert "C.UTF-8" == found["LANG"]
     for name in ("PATH", "HOME", "TZ", "GREENGRASS_SDK_NATIVE"):
         assert base[name] == found[name]
-
-
-def test_a_folder_is_the_task_root_itself(layout, tmp_path):
-    (tmp_path / "code.zip").mkdir()
-
-    assert str(tmp_path / "code.zip") == environment(layout)["LAMBDA_TASK_ROOT"]
 
 
 def test_the_home_is_that_of_the_user_it_runs_as(layout):
