@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: D100, D101, D102
 import sysconfig
+from pathlib import Path
 
 import setuptools
 import setuptools.command.build_py
@@ -16,9 +17,9 @@ class BuildPy(setuptools.command.build_py.build_py):
 stable = not sysconfig.get_config_var("Py_GIL_DISABLED")
 fast = setuptools.Extension(
     "greengrass_sdk._native._fast",
-    ["native/fast/gg_fast.c"],
+    sorted(map(str, Path("native/fast").glob("*.c"))),
     include_dirs=["native/include"],
-    depends=["native/include/gg/port.h"],
+    depends=["native/fast/gg_fast.h", "native/include/gg/port.h"],
     define_macros=[
         ("_GNU_SOURCE", None),
         *([("Py_LIMITED_API", "0x030B0000")] if stable else []),
