@@ -77,6 +77,19 @@ _RESERVED = frozenset(
     }
 )
 _RESERVED_PREFIX = "_GG_"
+# What loader, libc and interpreter read while they start. Workers are forked from a process that
+# has started: a function sees these variables, but they do nothing, except in what it starts.
+_TOO_LATE = frozenset(
+    {
+        "GLIBC_TUNABLES",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "PYTHONHASHSEED",
+        "PYTHONOPTIMIZE",
+        "PYTHONUTF8",
+        "PYTHONWARNINGS",
+    }
+)
 
 
 def build(
@@ -93,7 +106,8 @@ def build(
     """
     Return all environment variables of a function.
 
-    A reserved name in the function's own `environment` is left out, with a warning in the log.
+    A reserved name in the function's own `environment` is left out, with a warning in the log; one
+    that comes too late for what reads it is warned of as well.
 
     Args:
         code: The folder of its code.
@@ -114,6 +128,14 @@ def build(
             )
         else:
             environment[name] = value
+            if name in _TOO_LATE:
+                log.warning(
+                    "function %r: variable %s is read when a process starts, which a worker has"
+                    " done before it becomes this function: it works only in programs that the"
+                    " function starts",
+                    function.name,
+                    name,
+                )
     return (
         environment
         | _no_proxy(function.environment, base_env, config)

@@ -209,6 +209,12 @@ def test_the_cores_own_prefix_is_reserved(layout):
     assert not is_reserved("GG_MINE")
 
 
+@pytest.mark.parametrize("name", ["LD_LIBRARY_PATH", "PYTHONOPTIMIZE"])
+def test_what_comes_too_late_for_a_forked_process_is_set_with_a_warning(layout, caplog, name):
+    assert "/mine" == environment(layout, {name: "/mine"})[name]
+    assert f"function 'hello': variable {name} is read when a process starts" in caplog.text
+
+
 # --- config.json
 
 
