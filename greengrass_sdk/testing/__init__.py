@@ -6,6 +6,7 @@ Test doubles: a whole core in the process of the test, with virtual time; and th
 * `fakecore`: that on simulated workers; start here. `function`, `cloud`: its parts that tests
   hold. `records`, `explain`: what tests ask for, and the texts of failures.
 * `declarations`: the group that a test builds up. `engine`: router machine, time and order.
+  `services`: shadows, secrets and streams, where a test uses them; `thing_shadow`, what it holds.
   `functions`, `worker`: who runs, and the runtime's own code that does. `channel`: frames.
 * `realcore`: the same on a real core: `host`, `coreprocess`, its process; `happenings`, what its
   events tell; `quiet`, when it has nothing to do; `realfunction`, what tests hold. `differences`:
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
         Message,
         Messages,
     )
-    from greengrass_sdk.testing.shadows import ThingShadow
     from greengrass_sdk.testing.tape import TapeError
     from greengrass_sdk.testing.tape_replay import Replay
+    from greengrass_sdk.testing.thing_shadow import ThingShadow
 
 __all__ = [
     "Delivery",
@@ -67,7 +68,7 @@ _HOMES = {
     "Replay": "tape_replay",
     "SimulationError": "failures",
     "TapeError": "tape",
-    "ThingShadow": "shadows",
+    "ThingShadow": "thing_shadow",
     "UnreadErrors": "failures",
 }
 

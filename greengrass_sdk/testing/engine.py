@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from greengrass_sdk._native import Frame, Kind, request_id
 from greengrass_sdk._native._py.router import events
 from greengrass_sdk._native._py.router.machine import Router
-from greengrass_sdk._native._py.router.state import CORE
+from greengrass_sdk._native._py.router.state import CORE, FunctionTarget
 from greengrass_sdk.testing.channel import FakeChannel
 from greengrass_sdk.testing.failures import SimulationError
 from greengrass_sdk.testing.scheduler import Scheduler, current_task
@@ -75,6 +75,7 @@ class Engine:
         self._channels: dict[int, FakeChannel] = {CORE: self.core_channel}
         self._handlers: dict[type, Callable[[Any], None]] = {}
         self._services: dict[int, Callable[[Send], None]] = {}
+        self._starts: dict[int, Callable[[], object]] = {}
         self._published: Callable[[Frame, list[events.Tapped]], None] | None = None
         self._busy: Callable[[], bool] = lambda: False
         self._last_peer = CORE
@@ -108,6 +109,14 @@ class Engine:
         """Hand the messages for an in-core endpoint to `receive`."""
         self.machine.define_service(endpoint)
         self._services[endpoint] = receive
+
+    def on_invoke(self, endpoint: int, start: Callable[[], object]) -> None:
+        """Have `start` called, once, when somebody invokes a function that the core itself is."""
+        self._starts[endpoint] = start
+
+    def start(self, endpoint: int) -> None:
+        """Call what `on_invoke` would, if it was not called yet."""
+        self._starts.pop(endpoint, lambda: None)()
 
     def open(self, endpoint: int) -> FakeChannel:
         """Return a channel for a peer that may speak for `endpoint`."""
@@ -143,6 +152,11 @@ class Engine:
             self._count(frame)
         self.machine.receive(peer, frame, self.clock.now)
         self.step(frame if frame.kind == Kind.PUBLISH else None)
+        if frame.kind == Kind.INVOKE:
+            for endpoint in tuple(self._starts):
+                target = self.machine.target_state(endpoint)
+                if isinstance(target, FunctionTarget) and target.items:
+                    self.start(endpoint)
 
     def send(self, endpoint: int, topic: bytes, payload: bytes) -> None:
         """Publish in the name of an in-core endpoint, such as a service."""

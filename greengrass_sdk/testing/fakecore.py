@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from greengrass_sdk._native import Kind
 from greengrass_sdk.client.requests import VERDICT_S, Invocation, Publication
+from greengrass_sdk.client.secrets import CURRENT
 from greengrass_sdk.client.session import Session
 from greengrass_sdk.core.functions import packages
 from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.router.table import TOOL, Table
-from greengrass_sdk.core.secrets.store import CURRENT, MemoryStore
-from greengrass_sdk.core.streams.store import MemoryStore as StreamStore
 from greengrass_sdk.errors import CoreUnavailableError, FunctionError, InvalidInputError
 from greengrass_sdk.model.arn import CLOUD
 from greengrass_sdk.model.function import Function
@@ -32,9 +31,7 @@ from greengrass_sdk.testing.function import FakeFunction
 from greengrass_sdk.testing.functions import Crew
 from greengrass_sdk.testing.greengrass import Greengrass, name_of
 from greengrass_sdk.testing.records import Delivery, Message
-from greengrass_sdk.testing.secrets import FakeSecrets, new_version
-from greengrass_sdk.testing.shadows import FakeShadows
-from greengrass_sdk.testing.streams import FakeStreams
+from greengrass_sdk.testing.services import Services
 from greengrass_sdk.testing.world import Substitutes
 
 if TYPE_CHECKING:
@@ -47,6 +44,7 @@ if TYPE_CHECKING:
     from greengrass_sdk._native._py.router.events import Tapped
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult
+    from greengrass_sdk.core.secrets.store import MemoryStore
     from greengrass_sdk.model.group import Limits
     from greengrass_sdk.testing.functions import Member
     from greengrass_sdk.testing.greengrass import FunctionOptions, Handler, Named
@@ -103,11 +101,7 @@ class FakeCore(Greengrass):
         self._engine: Engine | None = None
         self._crew: Crew | None = None
         self._table: Table | None = None
-        self._shadows: FakeShadows | None = None
-        self._streams: FakeStreams | None = None
-        self._stream_store = StreamStore()
-        self._secrets: FakeSecrets | None = None
-        self._secret_store = MemoryStore()
+        self._services: Services | None = None
         self._secret_versions = 0
         self._layout = Layout(_NO_ROOT)
         self._folder: TemporaryDirectory[str] | None = None
@@ -152,12 +146,20 @@ class FakeCore(Greengrass):
         arn: str | None = None,
     ) -> None:
         """Add a secret, or a new version of one; see `Greengrass`."""
+        from greengrass_sdk.testing.secrets import new_version
+
         self._check_open()
         number = self._secret_versions + 1
         version, data = new_version(name, value, stages, number, self._clock.time())
         self._declared.add_secret(name, arn, version.stages)
         self._secret_versions = number
         self._secret_store.put(version, data)
+
+    @cached_property
+    def _secret_store(self) -> MemoryStore:
+        from greengrass_sdk.core.secrets.store import MemoryStore
+
+        return MemoryStore()
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Add everything that a group file declares; see `Greengrass`."""
@@ -256,7 +258,7 @@ class FakeCore(Greengrass):
     def _pass_time(self, seconds: float) -> None:
         self._start()
         self._running.advance(seconds)
-        self._running_streams.leave()
+        self._running_services.leave()
 
     @contextmanager
     def acting_as(self, function: Named) -> Iterator[None]:
@@ -305,13 +307,13 @@ class FakeCore(Greengrass):
     def exports(self, stream: str | None = None) -> list[Exported]:
         """Return the batches that exports have sent; see `Greengrass`."""
         self._start()
-        exported = self._running_streams.exported
+        exported = self._running_services.exported
         return [each for each in exported if stream in (None, each.stream)]
 
     def send_exports(self, *kinds: str) -> None:
         """Really send what exports of these kinds have; see `Greengrass`."""
         self._compile()
-        self._running_streams.send_exports(*kinds)
+        self._running_services.send_exports(*kinds)
 
     # The core.
 
@@ -326,14 +328,9 @@ class FakeCore(Greengrass):
         return self._table
 
     @property
-    def _running_shadows(self) -> FakeShadows:
-        assert self._shadows is not None  # noqa: S101 - made with the engine
-        return self._shadows
-
-    @property
-    def _running_streams(self) -> FakeStreams:
-        assert self._streams is not None  # noqa: S101 - made with the engine
-        return self._streams
+    def _running_services(self) -> Services:
+        assert self._services is not None  # noqa: S101 - made with the engine
+        return self._services
 
     def _started(self) -> Crew:
         self._compile()
@@ -348,7 +345,7 @@ class FakeCore(Greengrass):
         """Start what was declared, and let everything happen that this causes."""
         self._compile()
         self._running.settle()
-        self._running_streams.leave()
+        self._running_services.leave()
 
     def _compile(self) -> None:
         self._check_open()
@@ -369,18 +366,14 @@ class FakeCore(Greengrass):
             self._table = Table(group)
             engine.serve(self._table.numbers[CLOUD], lambda _: None)  # `_publish` has the message
             engine.install(self._table)
-            self._shadows = FakeShadows(engine, group, lambda: self._running_table)
-            self._secrets = FakeSecrets(
-                engine, group, lambda: self._running_table, self._secret_store
+            self._services = Services(
+                engine, lambda: self._running_table, lambda: self._secret_store
             )
-            self._streams = FakeStreams(engine, lambda: self._running_table, self._stream_store)
             self._crew = Crew(engine, lambda: self._layout, self._failures.append)
         else:
             self._table = self._running_table.successor(group)
             engine.install(self._table)
-            self._running_shadows.know(group)
-            assert self._secrets is not None  # noqa: S101 - made with the engine
-            self._secrets.know(group)
+            self._running_services.know(group)
         for member in zips:
             packages.install(group.functions[member.name], self._unpacked())
         self._started().add(group, fresh, self._table.numbers)
@@ -448,8 +441,8 @@ class FakeCore(Greengrass):
         self._closed = True
         if self._crew is not None:
             self._crew.stop()
-        if self._streams is not None:
-            self._streams.close()
+        if self._services is not None:
+            self._services.close()
         identity.deactivate(self)
         self._substitutes.close()
         if self._folder is not None:

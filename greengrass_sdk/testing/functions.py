@@ -249,11 +249,13 @@ class Crew(Hooks):
     # What the machine says.
 
     def _need_workers(self, event: events.NeedWorkers) -> None:
-        for _ in range(event.workers):
-            self._start(self._members[event.endpoint])
+        member = self._members.get(event.endpoint)  # a service of the core is none
+        if member is not None:
+            for _ in range(event.workers):
+                self._start(member)
 
     def _worker_ready(self, event: events.WorkerReady) -> None:
-        member = self._members.get(event.endpoint)  # a service of the core is none
+        member = self._members.get(event.endpoint)
         worker = None if member is None else member.workers.get(event.peer)
         if worker is not None:
             worker.state = "ready"

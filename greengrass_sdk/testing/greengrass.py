@@ -19,7 +19,7 @@ from greengrass_sdk.model.topic import check_filter, matches
 from greengrass_sdk.testing import explain
 from greengrass_sdk.testing.failures import UnreadErrors
 from greengrass_sdk.testing.records import Messages
-from greengrass_sdk.testing.shadows import ThingShadow
+from greengrass_sdk.testing.thing_shadow import ThingShadow
 
 if TYPE_CHECKING:
     import os

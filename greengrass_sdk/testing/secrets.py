@@ -60,17 +60,13 @@ class FakeSecrets:
     """
     The secret service of one FakeCore, which lives as long as it does.
 
-    Comes before the handlers of events are set, as its worker is nobody else's.
-
     Args:
         table: Returns the table as it is now.
     """
 
-    def __init__(
-        self, engine: Engine, group: Group, table: Callable[[], Table], store: MemoryStore
-    ) -> None:
+    def __init__(self, engine: Engine, table: Callable[[], Table], store: MemoryStore) -> None:
         self._endpoint = table().numbers[SECRETS_ARN]
-        self._service = SecretService(store, Access.of(group))
+        self._service = SecretService(store, Access.of(table().group))
         self._desk = SecretEndpoint(self._service, lambda number: table().addresses[number])
         self._desk.answer = self._answer
         self._channel = engine.open_worker(self._endpoint)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Shadows in tests: the core's own service, in memory and on virtual time, and what a test says to it.
+Shadows in tests: the core's own service, in memory and on virtual time.
 
 `FakeShadows` is to a FakeCore what `GGShadowService` is to a core: SDK calls of functions reach it,
 and messages that rows bring. A commit takes no time.
@@ -9,103 +9,26 @@ and messages that rows bring. A commit takes no time.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from greengrass_sdk._native import Kind
 from greengrass_sdk._native._py.router.events import Send
-from greengrass_sdk.client.shadows import Shadow, ShadowDocument
 from greengrass_sdk.core.shadow.endpoint import ShadowEndpoint
 from greengrass_sdk.core.shadow.service import ShadowService
 from greengrass_sdk.core.shadow.store import MemoryStore
-from greengrass_sdk.errors import ShadowNotFoundError
 from greengrass_sdk.model.arn import SHADOW_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from greengrass_sdk._native import Frame
-    from greengrass_sdk.client.shadows import Section, ShadowChange
     from greengrass_sdk.core.router.table import Table
     from greengrass_sdk.core.shadow.requests import ShadowId
     from greengrass_sdk.core.shadow.store import Record
     from greengrass_sdk.model.group import Group
     from greengrass_sdk.testing.engine import Engine
 
-__all__ = ["FakeShadows", "ThingShadow"]
-
-
-class ThingShadow:
-    """
-    A shadow of a thing, as a test looks at it and changes it; it always tells what is there now.
-
-    What an update or a deletion causes, such as a delta that a function gets, has happened on
-    return.
-    """
-
-    def __init__(self, shadow: Shadow) -> None:
-        self._shadow = shadow
-
-    @property
-    def thing(self) -> str:
-        """Name of the thing."""
-        return self._shadow.thing
-
-    @property
-    def name(self) -> str | None:
-        """Name of the shadow; None: the classic one."""
-        return self._shadow.name
-
-    @property
-    def document(self) -> ShadowDocument:
-        """All of it; where there is no shadow, empty and of version 0."""
-        try:
-            return self._shadow.get()
-        except ShadowNotFoundError:
-            return ShadowDocument(b"{}")
-
-    @property
-    def desired(self) -> dict[str, Any]:
-        """What the thing should be."""
-        return self.document.desired
-
-    @property
-    def reported(self) -> dict[str, Any]:
-        """What the thing says that it is."""
-        return self.document.reported
-
-    @property
-    def delta(self) -> dict[str, Any]:
-        """What is desired and not, or not so, reported."""
-        return self.document.delta
-
-    @property
-    def version(self) -> int:
-        """How often it was updated; 0 if there is none."""
-        return self.document.version
-
-    def update(
-        self, *, desired: Section = ..., reported: Section = ..., version: int | None = None
-    ) -> ShadowChange:
-        """
-        Merge values into the shadow; see `Shadow.update`.
-
-        Raises:
-            ShadowError: The service refused, as for another version.
-        """
-        return self._shadow.update(desired=desired, reported=reported, version=version)
-
-    def delete(self) -> ShadowChange:
-        """
-        Delete the shadow.
-
-        Raises:
-            ShadowNotFoundError: There is none.
-        """
-        return self._shadow.delete()
-
-    def __repr__(self) -> str:
-        of = "" if self.name is None else f", {self.name!r}"
-        return f"ThingShadow({self.thing!r}{of})"
+__all__ = ["FakeShadows"]
 
 
 class _AtOnce:
@@ -125,13 +48,12 @@ class FakeShadows:
     """
     The shadow service of one FakeCore, which lives as long as it does.
 
-    Comes before the handlers of events are set, as its worker is nobody else's.
-
     Args:
         table: Returns the table as it is now.
     """
 
-    def __init__(self, engine: Engine, group: Group, table: Callable[[], Table]) -> None:
+    def __init__(self, engine: Engine, table: Callable[[], Table]) -> None:
+        group = table().group
         self._engine = engine
         self._table = table
         self._endpoint = table().numbers[SHADOW_SERVICE]

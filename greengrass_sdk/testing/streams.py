@@ -21,6 +21,7 @@ from greengrass_sdk.core.streams.exporters import registry
 from greengrass_sdk.core.streams.exporters.exporter import Exporter, ExportError, Setting
 from greengrass_sdk.core.streams.manager import messages_of
 from greengrass_sdk.core.streams.service import Append, StreamService
+from greengrass_sdk.core.streams.store import MemoryStore
 from greengrass_sdk.errors import InvalidInputError, NotEnoughMessagesError, StreamError
 from greengrass_sdk.model.arn import STREAMS_ARN
 from greengrass_sdk.model.stream import DESTINATIONS, MessageStreamDefinition
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from greengrass_sdk._native import Frame
     from greengrass_sdk.core.router.table import Table
     from greengrass_sdk.core.streams.exports import ExportTask
-    from greengrass_sdk.core.streams.store import MemoryStore
     from greengrass_sdk.model.stream import Message
     from greengrass_sdk.testing.channel import FakeChannel
     from greengrass_sdk.testing.clock import Timer
@@ -84,18 +84,16 @@ class FakeStreams:
     """
     The stream manager of one FakeCore, which lives as long as it does.
 
-    Comes before the handlers of events are set, as its workers are nobody else's. A group without a
-    stream manager has none here either.
+    A group without a stream manager has none here either.
 
     Args:
         table: Returns the table as it is now.
-        store: Where the streams are.
     """
 
-    def __init__(self, engine: Engine, table: Callable[[], Table], store: MemoryStore) -> None:
+    def __init__(self, engine: Engine, table: Callable[[], Table]) -> None:
         self._engine = engine
         self._clock = engine.clock
-        self._service = StreamService(store, lambda: int(self._clock.time() * 1000))
+        self._service = StreamService(MemoryStore(), lambda: int(self._clock.time() * 1000))
         self._service.open()
         self._readers: dict[str, list[_Reader]] = {}
         self._idle = 0
