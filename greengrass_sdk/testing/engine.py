@@ -80,6 +80,7 @@ class Engine:
         self._busy: Callable[[], bool] = lambda: False
         self._last_peer = CORE
         self._stepping = False
+        self._outputs: deque[Output] = deque()
         self._max_steps = max_steps
         self._steps = 0
         self._last_steps: deque[str] = deque(maxlen=_CYCLE)
@@ -163,7 +164,7 @@ class Engine:
         self.receive(CORE, Frame(Kind.PUBLISH, 0, endpoint, 0, topic, b"", payload))
 
     def step(self, published: Frame | None = None) -> None:
-        """Do everything that the machine has to say."""
+        """Do everything that the machine has to say, one after the other."""
         outputs = self.machine.step(self.clock.now)
         if published is not None and self._published is not None:
             taps = [
@@ -173,15 +174,15 @@ class Engine:
             ]
             if taps:
                 self._published(published, taps)
-        for output in outputs:
-            self._do(output)
+        self._outputs += outputs
         if self._stepping:
-            return  # the loop below will see what was added
+            return  # the loop below comes to it: what was said before is done before
         self._stepping = True
         try:
-            while outputs := self.machine.step(self.clock.now):
-                for output in outputs:
-                    self._do(output)
+            while self._outputs:
+                self._do(self._outputs.popleft())
+                if not self._outputs:
+                    self._outputs += self.machine.step(self.clock.now)
         finally:
             self._stepping = False
 
