@@ -28,8 +28,9 @@ from greengrass_sdk._native._py.router import events
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk.core import config as configuration
 from greengrass_sdk.core.cloud.standin import StandInCloud
+from greengrass_sdk.core.functions.backoff import Backoff
 from greengrass_sdk.core.functions.fleet import Fleet
-from greengrass_sdk.core.functions.pool import Backoff, Pool
+from greengrass_sdk.core.functions.pool import Pool
 from greengrass_sdk.core.functions.zygotes import Zygotes
 from greengrass_sdk.core.ipc import tokens
 from greengrass_sdk.core.ipc.listener import Listener

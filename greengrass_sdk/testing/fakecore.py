@@ -14,7 +14,6 @@ from greengrass_sdk._native import Kind
 from greengrass_sdk.client.requests import VERDICT_S, Invocation, Publication
 from greengrass_sdk.client.secrets import CURRENT
 from greengrass_sdk.client.session import Session
-from greengrass_sdk.core.functions import packages
 from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.router.table import TOOL, Table
 from greengrass_sdk.errors import CoreUnavailableError, FunctionError, InvalidInputError
@@ -375,18 +374,20 @@ class FakeCore(Greengrass):
             engine.install(self._table)
             self._running_services.know(group)
         for member in zips:
-            packages.install(group.functions[member.name], self._unpacked())
+            self._unpack(group.functions[member.name])
         self._started().add(group, fresh, self._table.numbers)
 
-    def _unpacked(self) -> Layout:
-        """Return a layout on disk, for the code of zips."""
+    def _unpack(self, function: Function) -> None:
+        """Unpack the code of a function, as a core does."""
+        from greengrass_sdk.core.functions.packages import install
+
         if self._folder is None:
             from tempfile import TemporaryDirectory
 
             self._folder = TemporaryDirectory(prefix="greengrass-fake-")
             self._layout = Layout(Path(self._folder.name))
             self._layout.create()
-        return self._layout
+        install(function, self._layout)
 
     def _session(self, endpoint: int, identity_: str) -> Session:
         limits = self._declared.limits

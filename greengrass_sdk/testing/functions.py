@@ -18,8 +18,8 @@ from greengrass_sdk._native._py.router import events
 from greengrass_sdk._native._py.router.state import CORE, FunctionTarget
 from greengrass_sdk._native._py.router.texts import message_of
 from greengrass_sdk.client.session import Session
-from greengrass_sdk.core.functions import environment, packages
-from greengrass_sdk.core.functions.pool import Backoff
+from greengrass_sdk.core.functions import environment
+from greengrass_sdk.core.functions.backoff import Backoff
 from greengrass_sdk.core.functions.worker import End, describe_exit
 from greengrass_sdk.runtime.handler import split
 from greengrass_sdk.runtime.outcome import log_text
@@ -32,6 +32,7 @@ from greengrass_sdk.testing.world import RecordOutput, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from greengrass_sdk._native._py.router.state import Item
     from greengrass_sdk.core.layout import Layout
@@ -208,7 +209,7 @@ class Crew(Hooks):
         """Return what a core would tell a worker."""
         function, limits = member.model, self._group.limits
         layout = self._layout()
-        code = packages.code_folder(function, layout)
+        code = _code_folder(member, layout)
         variables = environment.build(
             function, self._group, layout, code, token="0" * 32, base_env=_base_environment()
         )
@@ -420,6 +421,14 @@ class Crew(Hooks):
 
     def _note(self, member: Member, level: str, text: str, origin: str) -> None:
         member.logs.append(LogRecord(level, text, origin, self._engine.clock.time()))
+
+
+def _code_folder(member: Member, layout: Layout) -> Path:
+    if member.handler is not None:
+        return member.model.code  # nothing is imported from there
+    from greengrass_sdk.core.functions.packages import code_folder
+
+    return code_folder(member.model, layout)
 
 
 def _base_environment() -> dict[str, str]:

@@ -37,7 +37,7 @@ GREENGRASSD = [
 
 # Pinned functions start again at once: what waits for them does not wait for long.
 _AT_ONCE = """
-from greengrass_sdk.core.functions.pool import Backoff
+from greengrass_sdk.core.functions.backoff import Backoff
 Backoff.__init__.__defaults__ = (0.02, 0.02, 60.0)
 from greengrass_sdk.cli import main
 exit(main())

@@ -16,10 +16,11 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from greengrass_sdk._native._py.router.events import Outcome
 from greengrass_sdk._native._py.router.texts import message_of
+from greengrass_sdk.core.functions.backoff import Backoff
 from greengrass_sdk.core.functions.memory import MemoryGuard
 from greengrass_sdk.core.functions.worker import Channels, End, WorkerProcess, describe_exit
 from greengrass_sdk.errors import GreengrassError
@@ -36,24 +37,11 @@ if TYPE_CHECKING:
     from greengrass_sdk.core.functions.zygote import SpawnRequest, WorkerExit, Zygote
     from greengrass_sdk.core.ports import FunctionLog, Observer, Router
 
-__all__ = ["Backoff", "ManagedFunction", "Pool"]
+__all__ = ["ManagedFunction", "Pool"]
 
 log = logging.getLogger(__name__)
 
 _STOP_S = 5.0  # between SIGTERM and SIGKILL
-
-
-@frozen
-class Backoff:
-    """Pauses between the starts of a pinned function, in seconds."""
-
-    first_s: float = 1.0
-    longest_s: float = 60.0
-    healthy_s: float = 60.0
-
-    def pause(self, failures: int) -> float:
-        """Return the pause after `failures` ends in a row, the first being 1."""
-        return min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 16))
 
 
 @define(eq=False)
@@ -101,7 +89,7 @@ class Pool:
     loop: asyncio.AbstractEventLoop
     router: Router
     observer: Observer
-    backoff: Backoff = Backoff()
+    backoff: Backoff = field(factory=Backoff)
     functions: dict[int, ManagedFunction] = field(factory=dict)
     _owners: dict[int, ManagedFunction] = field(factory=dict)
     _leaving: list[WorkerProcess] = field(factory=list)

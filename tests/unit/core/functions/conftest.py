@@ -11,8 +11,9 @@ import pytest
 from greengrass_sdk import _native
 from greengrass_sdk._native._py.router import events
 from greengrass_sdk._native._py.router.machine import Router
+from greengrass_sdk.core.functions.backoff import Backoff
 from greengrass_sdk.core.functions.fleet import Fleet
-from greengrass_sdk.core.functions.pool import Backoff, Pool
+from greengrass_sdk.core.functions.pool import Pool
 from greengrass_sdk.core.functions.zygotes import Zygotes
 from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.router.driver import RouterDriver
