@@ -17,9 +17,12 @@ class BuildPy(setuptools.command.build_py.build_py):
 stable = not sysconfig.get_config_var("Py_GIL_DISABLED")
 fast = setuptools.Extension(
     "greengrass_sdk._native._fast",
-    sorted(map(str, Path("native/fast").glob("*.c"))),
+    [
+        *sorted(map(str, Path("native/fast").glob("*.c"))),
+        *(f"native/src/{name}" for name in ("gg_block.c", "gg_crc.c")),
+    ],
     include_dirs=["native/include"],
-    depends=["native/fast/gg_fast.h", "native/include/gg/port.h"],
+    depends=["native/fast/gg_fast.h", "native/include/gg/block.h", "native/include/gg/port.h"],
     define_macros=[
         ("_GNU_SOURCE", None),
         *([("Py_LIMITED_API", "0x030B0000")] if stable else []),

@@ -35,9 +35,11 @@ from greengrass_sdk._native._py.frames import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import Literal, TypeVar
 
     from greengrass_sdk._native import _abc
+    from greengrass_sdk._native._fast import Messages
 
     M = TypeVar("M")
 
@@ -52,6 +54,7 @@ __all__ = [
     "Kind",
     "Status",
     "TopicIndex",
+    "companion",
     "encode_frame",
     "encode_header",
     "forget_public_modules",
@@ -95,6 +98,18 @@ def _choose(
 impl, FrameDecoder, TopicIndex = _choose(os.environ.get("GREENGRASS_SDK_NATIVE") or "auto")
 
 
+def companion() -> ModuleType | None:
+    """Return `_fast`, the calls that are made for every message; None where it is not used."""
+    if impl == "c":
+        try:
+            from greengrass_sdk._native import _fast
+        except ImportError:
+            pass  # not built
+        else:
+            return _fast
+    return None
+
+
 def message_reader(make: type[M]) -> Callable[[list[Frame]], list[M]]:
     """
     Return what makes objects of the MESSAGEs in a list of frames.
@@ -102,13 +117,9 @@ def message_reader(make: type[M]) -> Callable[[list[Frame]], list[M]]:
     Args:
         make: A class with the slots `topic` (text) and `payload`, which are all its arguments.
     """
-    if impl == "c":
-        try:
-            from greengrass_sdk._native._fast import Messages
-        except ImportError:
-            pass  # not built
-        else:
-            return Messages(Frame, Kind.MESSAGE, make).of
+    if (fast := companion()) is not None:
+        reader: Messages[M] = fast.Messages(Frame, Kind.MESSAGE, make)
+        return reader.of
 
     def read(frames: list[Frame]) -> list[M]:
         return [

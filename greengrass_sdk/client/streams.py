@@ -25,6 +25,7 @@ from greengrass_sdk.model.stream import (
     check_payload,
 )
 from greengrass_sdk.wire import streamcalls as calls
+from greengrass_sdk.wire.blocks import reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,16 +34,18 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.client.payloads import Payload
     from greengrass_sdk.client.results import InvokeResult
-    from greengrass_sdk.wire.blocks import Block, Buffer
+    from greengrass_sdk.wire.blocks import Buffer
 
 __all__ = ["AsyncStream", "Stream", "ask_streams", "async_ask_streams"]
 
 BATCH_BYTES = 1024 * 1024
 _MANY = 1 << 20
+_BYTES = {bytes}
 _POLL_S = 20.0  # a reader that waits longer asks again
 _DISABLED = (
     "the group has no stream manager: set enabled = true in the table [streams] of the group file"
 )
+_read = reader(Message)
 
 
 def ask_streams(invoke: Callable[..., InvokeResult], payload: bytes) -> bytes:
@@ -84,7 +87,10 @@ class _Requests:
             raise InvalidStreamRequestError(
                 f"no messages to append to stream {self.name}: give one at least", stream=self.name
             )
-        return calls.request_append(self.name, [_encode(each) for each in messages], flags)
+        payloads: Sequence[Any] = messages
+        if set(map(type, messages)) != _BYTES or not all(messages):
+            payloads = [_encode(each) for each in messages]
+        return calls.request_append(self.name, payloads, flags)
 
     def _definition(
         self, operation: int, definition: MessageStreamDefinition | None, options: dict[str, Any]
@@ -106,13 +112,8 @@ class _Requests:
             most = max(least, _MANY)
         return calls.request_read(self.name, start, least, most, timeout_s, max_bytes)
 
-    def _messages(self, blocks: list[Block]) -> list[Message]:
-        name = self.name
-        return [
-            Message(name, number, block.ingest_time, payload)
-            for block in blocks
-            for number, payload in enumerate(block.payloads(), block.first)
-        ]
+    def _messages(self, answer: bytes) -> list[Message]:
+        return calls.read_messages(answer, self.name, _read)
 
     @staticmethod
     def _range(answer: bytes) -> range:
@@ -217,7 +218,7 @@ class Stream(_Requests):
             StreamReadError: They are damaged; `next_sequence_number` is where to go on.
         """
         request = self._window(start, least, most, timeout_s, max_bytes)
-        return self._messages(calls.read_blocks(self._ask(request)))
+        return self._messages(self._ask(request))
 
     def iterate(self, start: int = 0, *, batch_bytes: int = BATCH_BYTES) -> Iterator[Message]:
         """Yield all messages that are there, from `start` on; they are read in batches."""
@@ -321,7 +322,7 @@ class AsyncStream(_Requests):
     ) -> list[Message]:
         """Return messages, from `start` on, or the oldest that is left; see `Stream.read`."""
         request = self._window(start, least, most, timeout_s, max_bytes)
-        return self._messages(calls.read_blocks(await self._ask(request)))
+        return self._messages(await self._ask(request))
 
     async def iterate(
         self, start: int = 0, *, batch_bytes: int = BATCH_BYTES

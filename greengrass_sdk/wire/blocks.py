@@ -11,30 +11,41 @@ takes it apart until somebody reads: the core adds a header and writes both.
 
 The checksum is the CRC-32 of all that follows it, begun with a number that is another one in each
 file: what looks like a block inside of a message is none.
+
+What is done for each block or each message is in C as well, native/include/gg/block.h.
 """
 
 from __future__ import annotations
 
+import zlib
 from itertools import accumulate, pairwise
 from struct import Struct, error, unpack_from
-from zlib import crc32
+
+from greengrass_sdk._native import companion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import TypeAlias
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeAlias, TypeVar
 
     Buffer: TypeAlias = bytes | bytearray | memoryview
+    M = TypeVar("M")
 
 __all__ = [
     "HEADER_BYTES",
     "MAGIC",
     "Block",
+    "bare_parts",
+    "count_of",
+    "crc32",
     "encode_body",
     "encode_header",
     "parse_block",
     "parse_blocks",
     "parse_size",
+    "reader",
+    "run_in_python",
+    "run_of_blocks",
     "sizes_of",
 ]
 
@@ -44,6 +55,10 @@ _REST = Struct("<IIQQ")
 _CRC = Struct("<I")
 _AFTER_CRC = 8
 HEADER_BYTES = _HEADER.size
+
+_fast = companion()
+_quick = _fast is not None and _fast.crc32_is_fast()  # else zlib is the faster one
+crc32: Callable[..., int] = _fast.crc32 if _fast is not None and _quick else zlib.crc32
 
 
 class Block:
@@ -91,6 +106,11 @@ class Block:
     def bare_header(self) -> bytes:
         """Return the header without a checksum, for another process of the same machine."""
         return _HEADER.pack(MAGIC, 0, len(self.body), self.count, self.first, self.ingest_time)
+
+
+def bare_parts(blocks: Sequence[Block]) -> list[Buffer]:
+    """Return headers without checksums and bodies, in their order."""
+    return [part for block in blocks for part in (block.bare_header(), block.body)]
 
 
 def encode_body(payloads: Sequence[Buffer]) -> bytes:
@@ -171,6 +191,63 @@ def parse_blocks(data: Buffer) -> Iterator[Block]:
         sizes_of(body, count)
         yield Block(first, ingest_time, count, body)
         at = end
+
+
+def count_of(data: Buffer, at: int) -> int:
+    """Return how many messages the header at an offset says; 0 if it is cut off."""
+    return int(_HEADER.unpack_from(data, at)[3]) if at + HEADER_BYTES <= len(data) else 0
+
+
+def run_in_python(data: Buffer, salt: int, count: int) -> tuple[int, int, int, int]:
+    """
+    Find the good blocks that `data` begins with and that follow each other without a gap.
+
+    Args:
+        count: At most so many messages, in whole blocks.
+
+    Returns:
+        Their size, 0 if there are none, the first sequence number, that after the last, and when
+        the last block came.
+    """
+    size = first = stop = time = 0
+    while (block := parse_block(data, size, salt)) is not None:
+        if block.count > count or (size and block.first != stop):
+            break
+        first = first if size else block.first
+        stop, time = block.stop, block.ingest_time
+        count -= block.count
+        size += block.size
+    return size, first, stop, time
+
+
+run_of_blocks: Callable[[Buffer, int, int], tuple[int, int, int, int]] = (
+    _fast.run_of_blocks if _fast is not None and _quick else run_in_python
+)
+
+
+def reader(make: type[M], *, native: bool = True) -> Callable[[str, Buffer], list[M]]:
+    """
+    Return what makes messages of a stream of that name out of blocks that follow each other.
+
+    It raises ValueError if there is something else.
+
+    Args:
+        make: A class with the slots `stream_name`, `sequence_number`, `ingest_time` and `payload`,
+            which are its arguments.
+        native: In C, where it was built.
+    """
+
+    def read(name: str, data: Buffer) -> list[M]:
+        return [
+            make(name, number, block.ingest_time, payload)  # type: ignore[call-arg]
+            for block in parse_blocks(data)
+            for number, payload in enumerate(block.payloads(), block.first)
+        ]
+
+    if _fast is None or not native:
+        return read
+    of: Callable[[str, Buffer], list[M]] = _fast.Records(make).of
+    return of
 
 
 def _sizes(body: Buffer, count: int) -> tuple[int, ...]:

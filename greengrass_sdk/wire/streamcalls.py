@@ -27,14 +27,16 @@ from greengrass_sdk.errors import (
     StreamReadError,
     error_from_code,
 )
-from greengrass_sdk.wire.blocks import parse_blocks
+from greengrass_sdk.wire.blocks import bare_parts, parse_blocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
 
     from greengrass_sdk.wire.blocks import Block, Buffer
+
+    M = TypeVar("M")
 
 __all__ = [
     "APPEND",
@@ -51,9 +53,11 @@ __all__ = [
     "answer_blocks",
     "answer_error",
     "answer_json",
+    "answer_stored",
     "read_append",
     "read_blocks",
     "read_json",
+    "read_messages",
     "request",
     "request_append",
     "request_definition",
@@ -198,10 +202,12 @@ def answer_append(first: int, count: int, refused: StreamError | None = None) ->
 
 def answer_blocks(blocks: Sequence[Block]) -> bytes:
     """Return the answer to a read."""
-    parts: list[Buffer] = [_OK]
-    for block in blocks:
-        parts += (block.bare_header(), block.body)
-    return b"".join(parts)
+    return answer_stored(bare_parts(blocks))
+
+
+def answer_stored(parts: Sequence[Buffer]) -> bytes:
+    """Return the answer to a read: blocks in parts, as they are sent or stored."""
+    return b"".join((_OK, *parts))
 
 
 def answer_json(document: object) -> bytes:
@@ -241,6 +247,15 @@ def read_blocks(answer: Buffer) -> list[Block]:
     _check(answer)
     try:
         return list(parse_blocks(memoryview(answer)[1:]))
+    except ValueError as problem:
+        raise RemoteProtocolError(f"the answer to a read: {problem}") from problem
+
+
+def read_messages(answer: Buffer, name: str, reader: Callable[[str, Buffer], list[M]]) -> list[M]:
+    """Return what was read as messages, which `blocks.reader` makes."""
+    _check(answer)
+    try:
+        return reader(name, memoryview(answer)[1:])
     except ValueError as problem:
         raise RemoteProtocolError(f"the answer to a read: {problem}") from problem
 

@@ -14,7 +14,9 @@ static int execute(PyObject *module)
 {
     if (add_type(module, "Lane", &gg_lane_spec) != 0)
         return -1;
-    return add_type(module, "Messages", &gg_messages_spec);
+    if (add_type(module, "Messages", &gg_messages_spec) != 0)
+        return -1;
+    return add_type(module, "Records", &gg_records_spec);
 }
 
 /* Nothing here locks: without Py_mod_gil, a free-threaded interpreter that
@@ -28,6 +30,7 @@ static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_fast",
     .m_doc = "The calls that are made for every message.",
+    .m_methods = gg_block_methods,
     .m_slots = slots,
 };
 

@@ -11,8 +11,9 @@
  *
  * Nothing of this is needed: each call may say "not this way" (False), with
  * nothing done and no exception, and the caller goes the long way, which
- * knows the words for what is wrong. The C library is not linked a second
- * time; the binding in _lib hands over the addresses of its functions.
+ * knows the words for what is wrong. Of the C library only what has no state
+ * is linked a second time, for blocks; of the rest, the binding in _lib hands
+ * over the addresses of its functions.
  *
  * One method is one C call, during which no Python code runs: the interpreter
  * runs signal handlers before or after it, so what a call reports is never
@@ -58,5 +59,9 @@ PyObject *gg_shape_get(const struct gg_shape *shape, int slot,
 
 extern PyType_Spec gg_lane_spec;
 extern PyType_Spec gg_messages_spec;
+extern PyType_Spec gg_records_spec;
+
+/* Functions of the module. */
+extern PyMethodDef gg_block_methods[];
 
 #endif

@@ -23,7 +23,7 @@ from greengrass_sdk.model.stream import (
     MessageStreamDefinition,
     StrategyOnFull,
 )
-from greengrass_sdk.wire.blocks import HEADER_BYTES, encode_body
+from greengrass_sdk.wire.blocks import HEADER_BYTES, encode_body, parse_blocks
 
 TTL_MS = 60_000
 PAYLOADS = st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=5)
@@ -161,6 +161,8 @@ class Streams(RuleBasedStateMachine):
         assert len(payloads) <= most
         assert len(payloads) == 1 or sum(block.size for block in blocks) <= max_bytes + 400
         self.expect(first, payloads)
+        stored = parse_blocks(b"".join(self.service.read_stored("r", start, 1, most, max_bytes)))
+        assert [payload for block in stored for payload in block.payloads()] == payloads
 
     def expect(self, first, payloads):
         assert [payload for payload, _ in self.taken[first : first + len(payloads)]] == payloads

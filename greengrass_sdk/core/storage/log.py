@@ -287,6 +287,36 @@ class SegmentLog:
                 break
         return found, None
 
+    def runs(self, start: int, count: int, max_bytes: int) -> tuple[list[memoryview], int]:
+        """
+        Read messages in whole blocks, as they are stored.
+
+        It is for what is read in order, in large pieces; `read` can do everything.
+
+        Returns:
+            What `read` would, and the number after the last message; nothing and `start` where
+            that is not to be had.
+        """
+        self.commit()
+        found: list[memoryview] = []
+        begin = bisect_right(self._segments, start, key=lambda segment: segment.first) - 1
+        following = start
+        for segment in self._segments[max(begin, 0) :]:
+            if following >= segment.next or following < segment.first:
+                break
+            self._wake(segment)
+            run = segment.run(following, count, max_bytes)
+            if run is None:
+                return [], start
+            data, stop = run
+            found.append(data)
+            count -= stop - following
+            max_bytes -= len(data)
+            following = stop
+            if not count or stop < segment.next:
+                break
+        return found, following
+
     def _items(self, start: int, chunk_bytes: int) -> Iterator[Block | Gap]:
         self.commit()
         begin = bisect_right(self._segments, start, key=lambda segment: segment.first) - 1

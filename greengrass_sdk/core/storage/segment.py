@@ -14,7 +14,6 @@ from array import array
 from bisect import bisect_right
 from struct import Struct
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 from attrs import define, field, frozen
 
@@ -22,9 +21,12 @@ from greengrass_sdk.wire.blocks import (
     HEADER_BYTES,
     MAGIC,
     Block,
+    count_of,
+    crc32,
     encode_header,
     parse_block,
     parse_size,
+    run_of_blocks,
 )
 
 if TYPE_CHECKING:
@@ -274,6 +276,24 @@ class Segment:
             at = found
         if expected < self.next:
             yield self._damaged(expected, self.next)
+
+    def run(self, start: int, count: int, max_bytes: int) -> tuple[memoryview, int] | None:
+        """
+        Read whole blocks from `start` on, as they are stored.
+
+        Returns:
+            The blocks, and the number after their last message; None where that is not known to
+            begin a block, is damaged, or is in a block that has more than `count` messages.
+        """
+        at = SEGMENT_HEADER_BYTES if start == self.first else self._hints.get(start)
+        if at is None:
+            return None
+        data = self._file.read(at, min(max_bytes, self.used - at))
+        size, first, stop, _ = run_of_blocks(data, self._salt, count)
+        if not size or first != start or count_of(data, size) > count - (stop - start) > 0:
+            return None
+        self._hint(stop, at + size)
+        return memoryview(data)[:size], stop
 
     def _damaged(self, first: int, stop: int) -> Gap:
         gap = Gap(first, stop)

@@ -149,31 +149,27 @@ class StreamEndpoint:
         """Return the answer to a read that has to wait for nothing."""
         start, least, most, timeout_s, max_bytes = self._window(call)
         try:
-            blocks = self.manager.try_read(call.name, start, least, most, max_bytes)
+            parts = self.manager.try_read(call.name, start, least, most, max_bytes)
         except NotEnoughMessagesError:
             if timeout_s:
                 return None
             raise
-        if blocks is None:
+        if parts is None:
             return None
-        reply = calls.answer_blocks(blocks)
+        reply = calls.answer_stored(parts)
         return reply if len(reply) <= self.answer_bytes else None
 
     async def _read(self, call: calls.Call) -> bytes:
         start, least, most, timeout_s, max_bytes = self._window(call)
-        read = partial(
-            self.manager.read_blocks,
-            *(call.name, start, least, most),
-            max_bytes=max_bytes,
-        )
+        read = partial(self.manager.read_stored, call.name, start, least, most, max_bytes)
         try:
-            return calls.answer_blocks(await read())
+            return calls.answer_stored(await read())
         except NotEnoughMessagesError:
             if not timeout_s or self._waiting >= _WAITING:
                 raise
         self._waiting += 1
         try:
-            return calls.answer_blocks(await read(timeout_s=timeout_s))
+            return calls.answer_stored(await read(timeout_s=timeout_s))
         finally:
             self._waiting -= 1
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.core.streams.exports import ExportTask
     from greengrass_sdk.core.streams.store import Store
     from greengrass_sdk.model.stream import MessageStreamDefinition, MessageStreamInfo
-    from greengrass_sdk.wire.blocks import Block
+    from greengrass_sdk.wire.blocks import Block, Buffer
 
     Told = Callable[[Appended | StreamError], None]
 
@@ -321,8 +321,18 @@ class StreamManager:
         timeout_s: float = 0.0,
         max_bytes: int = READ_BYTES,
     ) -> list[Block]:
-        """Return messages as they are stored, `least` to `most`; see `read_messages`."""
+        """Return messages in blocks, `least` to `most`; see `read_messages`."""
         work = partial(self._service.read, name, start, least, most, max_bytes)
+        return await self._read(name, work, timeout_s)
+
+    async def read_stored(
+        self, name: str, start: int, least: int, most: int, max_bytes: int, timeout_s: float = 0.0
+    ) -> list[Buffer]:
+        """Return messages as parts of an answer; see `StreamService.read_stored`."""
+        work = partial(self._service.read_stored, name, start, least, most, max_bytes)
+        return await self._read(name, work, timeout_s)
+
+    async def _read(self, name: str, work: Callable[[], _T], timeout_s: float) -> _T:
         if timeout_s <= 0:
             return await self._run(work, quick=True)
         loop = asyncio.get_running_loop()
@@ -341,11 +351,11 @@ class StreamManager:
 
     def try_read(
         self, name: str, start: int, least: int, most: int, max_bytes: int
-    ) -> list[Block] | None:
-        """Read without waiting for anything; None: this is no time for it, `read_blocks` is."""
+    ) -> list[Buffer] | None:
+        """Read without waiting for anything; None: this is no time for it, `read_stored` is."""
         if self._worker is None:
             return None
-        work = partial(self._service.read, name, start, least, most, max_bytes)
+        work = partial(self._service.read_stored, name, start, least, most, max_bytes)
         done = self._worker.try_now(work)
         return None if done is None else done[0]
 

@@ -8,6 +8,7 @@ is written when a call returns, and durable when what `take_unsynced` returns wa
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ from greengrass_sdk.model.stream import (
     StorageStatus,
     StrategyOnFull,
 )
-from greengrass_sdk.wire.blocks import HEADER_BYTES, Block, encode_body, sizes_of
+from greengrass_sdk.wire.blocks import HEADER_BYTES, Block, bare_parts, encode_body, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -297,16 +298,7 @@ class StreamService:
             StreamReadError: They are damaged.
             StreamResponseTooLargeError: `least` messages are more than `max_bytes`.
         """
-        stream = self._stream(name)
-        self._expire(stream)
-        held = stream.log
-        start = max(start, held.oldest)
-        if held.next - start < least:
-            raise NotEnoughMessagesError(
-                f"stream {name} has {max(held.next - start, 0)} messages from sequence number"
-                f" {start} on, fewer than the {least} that are wanted",
-                stream=name,
-            )
+        held, start = self._window(name, start, least)
         try:
             blocks, gap = held.read(start, most, max_bytes)
         except OSError as error:
@@ -324,6 +316,31 @@ class StreamService:
         text = f"the messages {gap.first} to {gap.stop - 1} of stream {name} are damaged"
         log.error("%s; reading can go on at %d", text, gap.stop)
         raise StreamReadError(text, stream=name, next_sequence_number=gap.stop)
+
+    def read_stored(
+        self, name: str, start: int, least: int, most: int, max_bytes: int
+    ) -> list[Buffer]:
+        """Return what `read` does, as parts that lie one behind the other where it is sent."""
+        held, start = self._window(name, start, least)
+        with contextlib.suppress(OSError):  # it is told below
+            parts, following = held.runs(start, most, max_bytes)
+            if following - start >= least:
+                return [*parts]
+        return bare_parts(self.read(name, start, least, most, max_bytes))
+
+    def _window(self, name: str, start: int, least: int) -> tuple[SegmentLog, int]:
+        """Return where to read, and from where on, if there are so many messages."""
+        stream = self._stream(name)
+        self._expire(stream)
+        held = stream.log
+        start = max(start, held.oldest)
+        if held.next - start < least:
+            raise NotEnoughMessagesError(
+                f"stream {name} has {max(held.next - start, 0)} messages from sequence number"
+                f" {start} on, fewer than the {least} that are wanted",
+                stream=name,
+            )
+        return held, start
 
     def verify(self, name: str, start: int) -> dict[str, Any]:
         """

@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import struct
+import zlib
 
 import pytest
 from hypothesis import given, strategies as st
 
+from greengrass_sdk.model.stream import Message
 from greengrass_sdk.wire.blocks import (
     HEADER_BYTES,
     MAGIC,
     Block,
+    bare_parts,
+    count_of,
+    crc32,
     encode_body,
     encode_header,
     parse_block,
     parse_blocks,
     parse_size,
+    reader,
+    run_in_python,
+    run_of_blocks,
     sizes_of,
 )
 
@@ -109,3 +117,85 @@ def test_blocks_that_follow_each_other_are_read_in_their_order():
 def test_what_follows_blocks_must_be_blocks(tail):
     with pytest.raises(ValueError, match="cut off"):
         list(parse_blocks(written(block_of(b"a")) + tail))
+
+
+# What is in C as well.
+
+RUNS = pytest.mark.parametrize("run", [run_of_blocks, run_in_python], ids=["chosen", "python"])
+READERS = pytest.mark.parametrize(
+    "read", [reader(Message), reader(Message, native=False)], ids=["chosen", "python"]
+)
+
+
+def in_a_row(sizes, salt=0, first=0):
+    """Return blocks of so many messages that follow each other."""
+    raw = b""
+    for size in sizes:
+        raw += written(block_of(*[b"x"] * size, first=first, time=first * 10), salt)
+        first += size
+    return raw
+
+
+@given(st.binary(max_size=300), st.integers(0, (1 << 32) - 1))
+def test_checksums_are_those_of_zip(data, value):
+    assert zlib.crc32(data, value) == crc32(data, value)
+    assert zlib.crc32(data * 50) == crc32(memoryview(data * 50))
+
+
+@RUNS
+def test_a_run_is_of_blocks_that_follow_each_other(run):
+    raw = in_a_row([3, 2], 7) + in_a_row([1], 7, first=6)
+    assert (len(in_a_row([3, 2])), 0, 5, 30) == run(raw, 7, 100)
+
+
+@RUNS
+def test_a_run_ends_before_it_has_too_many_messages(run):
+    raw = in_a_row([3, 2])
+    assert [0, 3, 3, 5] == [run(raw, 0, count)[2] for count in (2, 3, 4, 5)]
+
+
+@RUNS
+@pytest.mark.parametrize("data", [b"", b"GGb1", b"x" * 100, memoryview(b"GGb1" + bytes(28))])
+def test_what_is_no_block_is_no_run(run, data):
+    assert (0, 0, 0, 0) == run(data, 0, 100)
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.data())
+def test_runs_are_the_same_in_c_and_python_whatever_is_damaged(sizes, data):
+    raw = bytearray(in_a_row(sizes))
+    position = data.draw(st.integers(0, len(raw) - 1))
+    raw[position] ^= data.draw(st.integers(0, 255))
+    count = data.draw(st.integers(0, 20))
+    cut = raw[: data.draw(st.integers(0, len(raw)))]
+    assert run_in_python(cut, 0, count) == run_of_blocks(cut, 0, count)
+
+
+@READERS
+def test_a_reader_makes_messages_of_blocks(read):
+    raw = b"".join(bare_parts([block_of(b"a", b"bb", first=5, time=9), block_of(b"c", first=1)]))
+    expected = [
+        Message("s", 5, 9, b"a"),
+        Message("s", 6, 9, b"bb"),
+        Message("s", 1, 0, b"c"),
+    ]
+    assert expected == read("s", memoryview(raw))
+    assert [] == read("s", b"")
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=3), st.data())
+def test_readers_in_c_and_python_take_and_refuse_the_same(sizes, data):
+    raw = bytearray(in_a_row(sizes))
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(0, 255))
+    cut = raw[: data.draw(st.integers(0, len(raw)))]
+    found = []
+    for native in (True, False):
+        try:
+            found.append(reader(Message, native=native)("s", cut))
+        except ValueError:
+            found.append(None)
+    assert found[0] == found[1]
+
+
+def test_a_header_tells_its_count():
+    raw = in_a_row([3])
+    assert (3, 0) == (count_of(raw, 0), count_of(raw, len(raw) - HEADER_BYTES + 1))

@@ -8,7 +8,7 @@ import pytest
 from greengrass_sdk.core.storage.files import FolderFiles, MemoryFiles
 from greengrass_sdk.core.storage.log import SegmentLog
 from greengrass_sdk.core.storage.segment import SEGMENT_HEADER_BYTES, Gap, index_name, log_name
-from greengrass_sdk.wire.blocks import HEADER_BYTES, encode_body
+from greengrass_sdk.wire.blocks import HEADER_BYTES, encode_body, parse_blocks
 
 SMALL = HEADER_BYTES + 5
 TWO = SEGMENT_HEADER_BYTES + 2 * SMALL  # a segment of two small messages
@@ -68,6 +68,47 @@ def test_a_read_is_bounded_in_bytes_but_has_one_message_at_least():
     opened = log_with(*[b"x" * 100] * 10, segment_bytes=ALL)
     assert 1 == len(read(opened, max_bytes=1)[0])
     assert 3 == len(read(opened, max_bytes=3 * (HEADER_BYTES + 104))[0])
+
+
+def in_runs(opened, start=0, count=ALL, max_bytes=ALL):
+    parts, following = opened.runs(start, count, max_bytes)
+    blocks = parse_blocks(b"".join(parts))
+    return [payload for block in blocks for payload in block.payloads()], following
+
+
+def test_whole_blocks_are_read_as_they_are_stored_over_the_borders_of_segments():
+    opened = log_with(b"a", b"b", b"c", b"d", b"e")
+    assert ([b"a", b"b", b"c", b"d", b"e"], 5) == in_runs(opened)
+    assert ([b"a", b"b", b"c"], 3) == in_runs(opened, count=3)
+    assert ([b"a"], 1) == in_runs(opened, max_bytes=SMALL + 1)
+    assert ([], 5) == in_runs(opened, 5)
+
+
+def test_whole_blocks_are_read_on_from_where_a_reader_was():
+    opened = log_with(b"a", b"b", b"c", b"d", segment_bytes=ALL)
+    assert ([], 1) == in_runs(opened, 1)  # nobody was there
+    assert ([b"a"], 1) == in_runs(opened, count=1)
+    assert ([b"b", b"c", b"d"], 4) == in_runs(opened, 1)
+    assert ([b"d"], None) == read(opened, 3)
+    append(opened, b"e")
+    assert ([b"e"], 5) == in_runs(opened, 4)
+
+
+def test_blocks_that_must_be_taken_apart_are_no_run():
+    opened = log_with(segment_bytes=ALL)
+    opened.put(3, encode_body([b"a", b"b", b"c"]), 0)
+    opened.put(2, encode_body([b"d", b"e"]), 0)
+    assert ([b"a", b"b", b"c"], 3) == in_runs(opened, count=3)
+    assert ([], 0) == in_runs(opened, count=4)
+    assert ([], 0) == in_runs(opened, max_bytes=SMALL)
+
+
+def test_damage_is_no_run():
+    files = MemoryFiles()
+    opened = log_with(b"a", b"b", b"c", b"d", files=files)
+    files.open(log_name(2)).write(SEGMENT_HEADER_BYTES + 20, b"!")
+    assert ([], 0) == in_runs(opened)  # `read` tells where the damage is
+    assert ([b"a", b"b"], 2) == in_runs(opened, count=2)
 
 
 def test_a_block_of_many_messages_is_bounded_too():

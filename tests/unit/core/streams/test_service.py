@@ -28,7 +28,7 @@ from greengrass_sdk.model.stream import (
     StorageStatus,
     StrategyOnFull,
 )
-from greengrass_sdk.wire.blocks import HEADER_BYTES, encode_body
+from greengrass_sdk.wire.blocks import HEADER_BYTES, encode_body, parse_blocks
 
 REJECT, OVERWRITE = StrategyOnFull.RejectNewData, StrategyOnFull.OverwriteOldestData
 ALL = 1 << 30
@@ -81,7 +81,10 @@ def append(service, *payloads, name="r", separate=False):
 
 def read(service, start=0, least=1, most=ALL, max_bytes=ALL, name="r"):
     blocks = service.read(name, start, least, most, max_bytes)
-    return [payload for block in blocks for payload in block.payloads()]
+    found = [payload for block in blocks for payload in block.payloads()]
+    stored = parse_blocks(b"".join(service.read_stored(name, start, least, most, max_bytes)))
+    assert found == [payload for block in stored for payload in block.payloads()]
+    return found
 
 
 class TestDefinitions:

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gg_fast.h"
+
+#include "gg/block.h"
+
+/* What is done for each message of a stream. Nothing here drops the GIL: a
+ * mebibyte takes less than the turn that taking it back may cost. */
+
+PyDoc_STRVAR(crc32_doc,
+"crc32(data, value=0)\n--\n\nAs in zlib.");
+
+static PyObject *crc32_of(PyObject *module, PyObject *args)
+{
+    unsigned int value = 0;
+    Py_buffer data;
+    uint32_t found;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*|I:crc32", &data, &value))
+        return NULL;
+    found = gg_crc32(value, data.buf, (size_t)data.len);
+    PyBuffer_Release(&data);
+    return PyLong_FromUnsignedLong(found);
+}
+
+PyDoc_STRVAR(run_doc,
+"run_of_blocks(data, salt, count)\n--\n\n"
+"See greengrass_sdk.wire.blocks.");
+
+static PyObject *run_of_blocks(PyObject *module, PyObject *args)
+{
+    unsigned long long count;
+    struct gg_run run;
+    unsigned int salt;
+    Py_buffer data;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*IK:run_of_blocks", &data, &salt, &count))
+        return NULL;
+    gg_block_run(data.buf, (size_t)data.len, salt, count, &run);
+    PyBuffer_Release(&data);
+    return Py_BuildValue("nKKK", (Py_ssize_t)run.size,
+                         (unsigned long long)run.first,
+                         (unsigned long long)run.stop,
+                         (unsigned long long)run.time);
+}
+
+PyDoc_STRVAR(is_fast_doc,
+"crc32_is_fast()\n--\n\nWhether the processor has instructions for it.");
+
+static PyObject *is_fast(PyObject *module, PyObject *nothing)
+{
+    (void)module;
+    (void)nothing;
+    return PyBool_FromLong(gg_crc32_is_fast());
+}
+
+PyMethodDef gg_block_methods[] = {
+    {"crc32", crc32_of, METH_VARARGS, crc32_doc},
+    {"run_of_blocks", run_of_blocks, METH_VARARGS, run_doc},
+    {"crc32_is_fast", is_fast, METH_NOARGS, is_fast_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+/* --- messages --- */
+
+static const char *const record_fields[] = {
+    "stream_name", "sequence_number", "ingest_time", "payload", NULL,
+};
+
+struct records {
+    PyObject_HEAD
+    struct gg_shape shape;
+};
+
+static void records_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+
+    gg_shape_forget(&((struct records *)object)->shape);
+    PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+static PyObject *records_new(PyTypeObject *type, PyObject *args,
+                             PyObject *kwargs)
+{
+    static const char *const names[] = {"message", NULL};
+    struct records *self;
+    PyObject *message;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Records",
+                                     (char **)(uintptr_t)names, &message))
+        return NULL;
+    self = (struct records *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    if (gg_shape_learn(&self->shape, message, record_fields) != 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* Append the messages of a block; 0, or -1 with an exception. */
+static int add_records(struct records *self, PyObject *found, PyObject *name,
+                       const struct gg_block *block)
+{
+    PyObject *time = PyLong_FromUnsignedLongLong(block->time);
+    const uint8_t *at = block->body;
+    int status = time == NULL ? -1 : 0;
+
+    for (uint32_t i = 0; i < block->count && status == 0; i++) {
+        const uint8_t *bytes = block->sizes + 4 * (size_t)i;
+        Py_ssize_t size = (Py_ssize_t)bytes[0] | (Py_ssize_t)bytes[1] << 8 |
+                          (Py_ssize_t)bytes[2] << 16 |
+                          (Py_ssize_t)bytes[3] << 24;
+        PyObject *values[4] = {
+            Py_NewRef(name),
+            PyLong_FromUnsignedLongLong(block->first + i),
+            Py_NewRef(time),
+            PyBytes_FromStringAndSize((const char *)at, size),
+        };
+        PyObject *record = gg_shape_make(&self->shape, values, 4);
+
+        if (record == NULL || PyList_Append(found, record) != 0)
+            status = -1;
+        Py_XDECREF(record);
+        at += size;
+    }
+    Py_XDECREF(time);
+    return status;
+}
+
+PyDoc_STRVAR(of_doc,
+"of(name, data)\n--\n\nReturn the messages in blocks that follow each other.");
+
+static PyObject *records_of(PyObject *object, PyObject *args)
+{
+    PyObject *name, *found = PyList_New(0);
+    struct gg_block block;
+    Py_buffer data;
+    size_t at = 0;
+
+    if (found == NULL)
+        return NULL;
+    if (!PyArg_ParseTuple(args, "Oy*:of", &name, &data)) {
+        Py_DECREF(found);
+        return NULL;
+    }
+    while (found != NULL && at < (size_t)data.len) {
+        const uint8_t *bytes = data.buf;
+
+        if (gg_block_read(bytes + at, (size_t)data.len - at, &block) != GG_OK) {
+            PyErr_SetString(PyExc_ValueError, "a block is cut off, or is none");
+            Py_CLEAR(found);
+        } else {
+            if (add_records((struct records *)object, found, name, &block) != 0)
+                Py_CLEAR(found);
+            at += block.size;
+        }
+    }
+    PyBuffer_Release(&data);
+    return found;
+}
+
+static PyMethodDef records_methods[] = {
+    {"of", records_of, METH_VARARGS, of_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot records_slots[] = {
+    {Py_tp_new, records_new},
+    {Py_tp_dealloc, records_dealloc},
+    {Py_tp_methods, records_methods},
+    {0, NULL},
+};
+
+PyType_Spec gg_records_spec = {
+    .name = "greengrass_sdk._native._fast.Records",
+    .basicsize = sizeof(struct records),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = records_slots,
+};
