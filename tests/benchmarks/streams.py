@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peers import brokers
+from peers import aws_streams, brokers
 from peers.kit import Child, SkippedError, free_port, wait_for_port
 from report import MUST, Row, beside, must, row
 from rounds import alternate
@@ -28,6 +28,7 @@ from service import BENCH, Service
 
 from greengrass_sdk.core.storage.files import FolderFiles
 from greengrass_sdk.core.storage.log import SegmentLog
+from greengrass_sdk.model.stream import StrategyOnFull
 from greengrass_sdk.wire.blocks import encode_body
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ name = "bench"
 core = "bench-core"
 [streams]
 enabled = true
-port = 0
+port = {{port}}
 [clients.{BENCH}]
 [functions.streamer]
 code = "code/"
@@ -69,7 +70,8 @@ def measure(setting: Setting) -> list[Row]:
     """Return the rows of streams."""
     seconds, calls = (0.1, 50) if setting.quick else (1.0, 500)
     with contextlib.ExitStack() as stack:
-        core = stack.enter_context(Service(_group(setting.folder)))
+        port = free_port()
+        core = stack.enter_context(Service(_group(setting.folder, port)))
         floor = stack.enter_context(contextlib.closing(_Floor(core.root, seconds)))
         others = _others(stack, setting, core.root, seconds)
 
@@ -103,11 +105,12 @@ def measure(setting: Setting) -> list[Row]:
             "floor quick": floor.quick,
             "floor read": floor.read,
             "flush": partial(floor.flush, calls),
+            **_aws(stack, setting, core, port, seconds),
             **others,
         }
         found = alternate(cases, setting.rounds)
         idle = _idle_bytes(core)
-    return [*_rows(found), *_others_rows(found), *_sizes(setting, idle)]
+    return [*_rows(found), *_aws_rows(found), *_others_rows(found), *_sizes(setting, idle)]
 
 
 def _rows(found: dict[str, list[float]]) -> list[Row]:
@@ -212,6 +215,59 @@ class _Floor:
     def close(self) -> None:
         """Remove the file."""
         self._path.unlink(missing_ok=True)
+
+
+# AWS's client, over TCP.
+
+
+def _aws(
+    stack: contextlib.ExitStack, setting: Setting, core: Service, port: int, seconds: float
+) -> dict[str, Callable[[], float]]:
+    """Return what measures it against a core and against a stub, if it can be had."""
+    stub_port = free_port()
+    try:
+        package = aws_streams.install(setting.peers.cache)
+        stack.enter_context(Child("aws_streams", "stub", stub_port)).ready()
+        token = (core.root / "ggc/var/state/tokens" / BENCH).read_text()
+        paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = {"AWS_CONTAINER_AUTHORIZATION_TOKEN": token, "PYTHONPATH": os.pathsep.join(paths)}
+        client = stack.enter_context(Child("aws_streams", "client", port, stub_port, env=env))
+        client.ready()
+    except SkippedError as error:
+        setting.notes["AWS's client of streams"] = str(error)
+        return {}
+    stream = core.client.stream(aws_streams.STREAM)
+    stream.create(strategy_on_full=StrategyOnFull.OverwriteOldestData)
+    stream.append_many([RECORD] * aws_streams.READ)
+
+    def rate(server: int, what: str) -> float:
+        command = {"server": server, "what": what, "seconds": seconds / 2}
+        return float(client.ask(command, CALLS_S)["rate"])
+
+    return {
+        f"{name} {what}": partial(rate, server, what)
+        for server, name in enumerate(("aws", "stub"))
+        for what in ("append", "read")
+    }
+
+
+def _aws_rows(found: dict[str, list[float]]) -> list[Row]:
+    if "aws append" not in found:
+        return []
+    calls = {"append": "appends", "read": f"reads of {aws_streams.READ}"}
+    stub = "a stub server"
+    return [
+        row(
+            f"{text} of AWS's own client over TCP, one at a time",
+            "/s",
+            found[f"aws {what}"],
+            beside(found[f"aws {what}"], found[f"stub {what}"], stub, MUST, at_least=0.9),
+        )
+        for what, text in calls.items()
+    ] + [
+        row(f"floor: {text} of AWS's own client, stub that answers at once", "/s", samples)
+        for text, samples in ((calls[what], found[f"stub {what}"]) for what in calls)
+    ]
 
 
 # Others.
@@ -359,9 +415,9 @@ def _sizes(setting: Setting, idle: float) -> list[Row]:
     ]
 
 
-def _group(folder: Path) -> Path:
+def _group(folder: Path, port: int) -> Path:
     code = folder / "code"
     code.mkdir(parents=True)
     shutil.copy(Path(__file__).parent / "functions" / "streaming.py", code)
-    (folder / "group.toml").write_text(GROUP)
+    (folder / "group.toml").write_text(GROUP.format(port=port))
     return folder
