@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeCore"]
 
-_NO_ROOT = Path("/greengrass-fake")  # never made; functions find it in their variables
+_NOWHERE = Layout(Path("/greengrass-fake"))  # never made; functions find it in their variables
 _MAX_STEPS = 10_000
 _BUSY_S = 10.0
 
@@ -102,7 +102,7 @@ class FakeCore(Greengrass):
         self._table: Table | None = None
         self._services: Services | None = None
         self._secret_versions = 0
-        self._layout = Layout(_NO_ROOT)
+        self._layout = _NOWHERE
         self._folder: TemporaryDirectory[str] | None = None
         self._closed = False
         identity.activate(self)

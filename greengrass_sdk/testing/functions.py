@@ -8,7 +8,6 @@ and another one after it ended, after the pauses of the real pool.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from greengrass_sdk.testing.modules import PrivateModules
 from greengrass_sdk.testing.records import FunctionFailure, LogRecord
 from greengrass_sdk.testing.scheduler import current_task
 from greengrass_sdk.testing.worker import FakeWorker, Hooks, InProcess
-from greengrass_sdk.testing.world import RecordOutput, World
+from greengrass_sdk.testing.world import RecordOutput, World, encoded, variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +45,9 @@ __all__ = ["OUT_OF_MEMORY", "TIMEOUT", "Crew", "Member"]
 
 OUT_OF_MEMORY = "out of memory"
 TIMEOUT = "timeout"
-_PROXIES = [
-    spelling
-    for name in ("http_proxy", "https_proxy", "no_proxy")
-    for spelling in (name, name.upper())
-]
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+# What of the test's own variables a core would look at, as it starts.
+_BASE = encoded([*environment.INHERITED, *_PROXIES, *(name.upper() for name in _PROXIES)])
 _LEVELS = {b"D": "DEBUG", b"I": "INFO", b"W": "WARN", b"E": "ERROR", b"F": "FATAL", b"T": "TRACE"}
 
 
@@ -105,6 +102,7 @@ class Crew(Hooks):
         self._exceptions: dict[int, BaseException] = {}
         self._imports: dict[int, BaseException] = {}
         self._backoff = Backoff()
+        self._base_environment = variables(_BASE)
         engine.on(events.NeedWorkers, self._need_workers)
         engine.on(events.WorkerReady, self._worker_ready)
         engine.on(events.ImportFailed, self._import_failed)
@@ -211,7 +209,7 @@ class Crew(Hooks):
         layout = self._layout()
         code = _code_folder(member, layout)
         variables = environment.build(
-            function, self._group, layout, code, token="0" * 32, base_env=_base_environment()
+            function, self._group, layout, code, token="0" * 32, base_env=self._base_environment
         )
         return {
             "op": "spawn",
@@ -429,9 +427,3 @@ def _code_folder(member: Member, layout: Layout) -> Path:
     from greengrass_sdk.core.functions.packages import code_folder
 
     return code_folder(member.model, layout)
-
-
-def _base_environment() -> dict[str, str]:
-    """Return what of the test's own environment a core would look at."""
-    found = ((name, os.environ.get(name)) for name in (*environment.INHERITED, *_PROXIES))
-    return {name: value for name, value in found if value is not None}

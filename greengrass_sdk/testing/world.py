@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +29,15 @@ from greengrass_sdk.testing.failures import ProcessExit
 from greengrass_sdk.testing.scheduler import current_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
     from greengrass_sdk.testing.modules import PrivateModules
 
-__all__ = ["RecordOutput", "Substitutes", "World"]
+__all__ = ["RecordOutput", "Substitutes", "World", "encoded", "variables"]
 
 _MISSING = object()
+_encode = lru_cache(256)(os.fsencode)  # most variables of functions are always the same
 _MOMENTS: tuple[type, ...] = (dt.datetime, dt.date)
 
 
@@ -144,7 +146,7 @@ class World:
         self._inherit = inherit
         self._directory = directory
         self._modules = modules
-        self._variables = {os.fsencode(k): os.fsencode(v) for k, v in environment.items()}
+        self._variables = {_encode(k): _encode(v) for k, v in environment.items()}
         self._level = getattr(logging, {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level))
         self._handlers: list[logging.Handler] = [logs.RecordHandler(output.sink)]
         self._saved: list[tuple[Any, str, Any]] = []
@@ -222,6 +224,17 @@ class World:
         self._level = root.level
         if root.level != self._outer_level:
             root.setLevel(self._outer_level)
+
+
+def encoded(names: Iterable[str]) -> dict[str, bytes]:
+    """Return names of variables as `variables` wants them."""
+    return {name: os.fsencode(name) for name in names}
+
+
+def variables(names: Mapping[str, bytes]) -> dict[str, str]:
+    """Return those of the variables of this name that are set; quicker than `os.environ` is."""
+    data = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+    return {name: os.fsdecode(data[key]) for name, key in names.items() if key in data}
 
 
 def _set_variables(data: dict[bytes, bytes]) -> None:
