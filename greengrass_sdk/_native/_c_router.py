@@ -55,7 +55,11 @@ _counts = Struct("=QQQQQ")  # struct gg_router_counts
 _taken = Struct("=QQQ").unpack_from  # struct gg_taken
 _pack_view = Struct("=QQQQQIBBxx").pack_into  # struct gg_frame
 _FAULT_BYTES = 4096
+_ENDINGS = 64  # results a call
+_ending = Struct("=QQ").pack_into  # struct gg_ending
+_ENDING_BYTES = 16
 _receive = lib.gg_plane_receive
+_end = lib.gg_plane_end
 _take = lib.gg_plane_take
 _OK = lib.GG_OK
 _ENOSPC = lib.GG_ENOSPC
@@ -98,6 +102,8 @@ class Router:
         self._taken_bytes = ffi.buffer(self._taken)
         self._rows = ffi.new("struct gg_route[]", _ROWS)
         self._row_bytes = ffi.buffer(self._rows)
+        self._endings = ffi.new("struct gg_ending[]", _ENDINGS)
+        self._ending_bytes = ffi.buffer(self._endings)
         self._buffer = ffi.new("uint8_t[]", _BUFFER_BYTES)
         router = {
             "epoch": epoch,
@@ -285,6 +291,21 @@ class Router:
         if status:
             check_topic_size(topic)
             self._check("gg_plane_receive", status)
+
+    def end(
+        self, peer: int, endpoint: int, results: Sequence[tuple[int, bytes]], now: float
+    ) -> None:
+        """Take the results of items of a worker, by their numbers, in order."""
+        for first in range(0, len(results), _ENDINGS):
+            batch = results[first : first + _ENDINGS]
+            at = 0
+            for number, payload in batch:
+                _ending(self._ending_bytes, at, number, len(payload))
+                at += _ENDING_BYTES
+            payloads = b"".join([payload for _, payload in batch])
+            count = len(batch)
+            if _end(self._plane, peer, endpoint, payloads, self._endings, count, now) < count:
+                raise MemoryError("gg_plane_end")
 
     def step(self, now: float) -> list[Output]:
         """

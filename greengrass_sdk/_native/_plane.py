@@ -21,7 +21,7 @@ from greengrass_sdk.errors import InvalidInputError
 if TYPE_CHECKING:
     import socket
 
-    from greengrass_sdk._native._py.router.events import Send
+    from greengrass_sdk._native._py.router.events import Output, Send
 
 __all__ = ["Plane"]
 
@@ -43,6 +43,7 @@ class Plane(Router):
         status = lib.gg_plane_open(self._plane)
         if status != lib.GG_OK:
             raise failure("opening the message plane", status)
+        self._waits = lib.gg_plane_waits(self._plane)
 
     @property
     def fd(self) -> int:
@@ -76,6 +77,12 @@ class Plane(Router):
             lib.gg_plane_stop(self._plane)
             self._thread.join()
         ffi.release(self._plane)
+
+    def step(self, now: float) -> list[Output]:
+        """Return what `Router` returns; beside the thread, which fires the deadlines, a look."""
+        if self._thread is not None and not self._waits[0]:
+            return []
+        return super().step(now)
 
     def next_deadline(self) -> float | None:
         """Return None while the thread fires the deadlines, else what `Router` returns."""

@@ -92,6 +92,11 @@ class Machine(Protocol):
     def receive(self, peer: int, frame: Frame, now: float) -> None:
         """Take one frame of `peer`."""
 
+    def end(
+        self, peer: int, endpoint: int, results: Sequence[tuple[int, bytes]], now: float
+    ) -> None:
+        """Take the results of items of a worker, by their numbers, in order."""
+
     def step(self, now: float) -> list[Output]:
         """Fire the deadlines that have come, and return all outputs since the last step."""
 

@@ -108,6 +108,25 @@ void gg_plane_free(struct gg_plane *plane)
     gg_memory_free(&memory, plane);
 }
 
+static int has_news(const struct gg_plane *plane)
+{
+    return plane->inbox.count > 0 || plane->fault != GG_OK;
+}
+
+/* Note for the owner whether it has something to take; returns whether it must
+ * be told so. */
+static int note_news(struct gg_plane *plane)
+{
+    int news = has_news(plane);
+    int tells = news && !plane->told && plane->news != -1;
+
+    gg_store_relaxed(&plane->waits,
+                     news || plane->router->routes.counted_count > 0);
+    if (tells)
+        plane->told = 1;
+    return tells;
+}
+
 /* --- the lock --- */
 
 /* Whoever waits for the machine holds the gate, so that the one who has just
@@ -122,6 +141,8 @@ struct gg_router *gg_plane_enter(struct gg_plane *plane)
 
 int gg_plane_leave(struct gg_plane *plane, int status)
 {
+    int tells;
+
     gg_plane_turn(plane);
     while (plane->dead.first != NULL) {
         struct gg_link *link = GG_OF(plane->dead.first, struct gg_link, place);
@@ -129,7 +150,10 @@ int gg_plane_leave(struct gg_plane *plane, int status)
         gg_link_move(link, NULL);
         gg_link_free(plane, link);
     }
+    tells = note_news(plane);
     (void)pthread_mutex_unlock(&plane->machine);
+    if (tells) /* only now: it wants the lock as soon as it wakes */
+        gg_event_ring(plane->news);
     return status;
 }
 
@@ -259,11 +283,6 @@ void gg_plane_turn(struct gg_plane *plane)
     }
     if (gg_router_next_deadline(plane->router) < plane->sleeps_until)
         gg_plane_rouse(plane);
-    if (plane->news != -1 && !plane->told &&
-        (plane->inbox.count > 0 || plane->fault != GG_OK)) {
-        plane->told = 1;
-        gg_event_ring(plane->news);
-    }
 }
 
 /* --- what the owner takes --- */
@@ -311,14 +330,14 @@ static void write_inbox(struct gg_plane *plane, uint8_t *buffer, size_t size,
     }
 }
 
-/* Have the descriptor of the owner tell of what comes from now on. */
+/* Have the descriptor of the owner tell of what comes from now on. Who is
+ * about to ring it has given the lock up by now: then the next take does. */
 static void untell(struct gg_plane *plane)
 {
     uint64_t count;
-    ssize_t got = read(plane->news, &count, sizeof count);
 
-    (void)got; /* it does not block, and only this reads it */
-    plane->told = 0;
+    if (read(plane->news, &count, sizeof count) == (ssize_t)sizeof count)
+        plane->told = 0;
 }
 
 static int take(struct gg_plane *plane, uint8_t *buffer, size_t size,
@@ -358,4 +377,9 @@ int gg_plane_take(struct gg_plane *plane, double now, uint8_t *buffer,
 int gg_plane_fd(const struct gg_plane *plane)
 {
     return plane->news;
+}
+
+const uint32_t *gg_plane_waits(const struct gg_plane *plane)
+{
+    return (const uint32_t *)&plane->waits;
 }

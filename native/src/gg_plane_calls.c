@@ -252,6 +252,27 @@ int gg_plane_receive(struct gg_plane *plane, uint32_t peer, const uint8_t *data,
                           gg_router_receive(router, peer, data, frame, now));
 }
 
+size_t gg_plane_end(struct gg_plane *plane, uint32_t peer, uint32_t endpoint,
+                    const uint8_t *payloads, const struct gg_ending *endings,
+                    size_t count, double now)
+{
+    struct gg_router *router = gg_plane_enter(plane);
+    struct gg_view view = {.endpoint = endpoint, .kind = GG_RESULT};
+    size_t done = 0;
+
+    view.payload.at = payloads;
+    while (done < count) {
+        view.id = endings[done].id;
+        view.payload.size = (size_t)endings[done].size;
+        if (gg_router_take(router, peer, &view, now) == GG_ENOMEM)
+            break;
+        view.payload.at += view.payload.size;
+        done++;
+    }
+    (void)gg_plane_leave(plane, GG_OK);
+    return done;
+}
+
 double gg_plane_next_deadline(struct gg_plane *plane)
 {
     double deadline = gg_router_next_deadline(gg_plane_enter(plane));

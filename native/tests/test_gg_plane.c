@@ -516,6 +516,56 @@ TEST(what_the_owner_sends_reaches_a_worker_and_the_other_way_round)
     close_scene(&scene);
 }
 
+TEST(the_owner_ends_several_items_in_one_turn)
+{
+    static struct scene scene;
+    const struct gg_rules rules = {3.0, 60.0, 100, 1 << 20, 1, 1, 0, 8};
+    const struct gg_frame ready = {.kind = GG_READY, .endpoint = 7};
+    struct gg_ending endings[2] = {{0, 3}, {0, 6}};
+    struct frame got;
+
+    open_scene(&scene, 1, 1 << 20);
+    CHECK_INT(GG_OK, gg_plane_define_function(scene.plane, 7, &rules,
+                                              (const uint8_t *)"7", 1));
+    CHECK_INT(GG_OK, gg_plane_attach_worker(scene.plane, 70, 7, now()));
+    CHECK_INT(GG_OK, gg_plane_receive(scene.plane, 70, (const uint8_t *)"",
+                                      &ready, now()));
+    for (uint64_t i = 0; i < 2; i++) {
+        CHECK_INT(GG_OK, send_as(&scene.workers[0], GG_INVOKE, 20 + i, "7",
+                                 "in", 2));
+        endings[i].id = expect(&scene, GG_SEND)->id;
+    }
+    CHECK_INT(2, gg_plane_end(scene.plane, 70, 7, (const uint8_t *)"onesecond",
+                              endings, 2, now()));
+    got = receive(&scene.workers[0]);
+    CHECK_INT(20, got.id);
+    CHECK(got.size == 3 && memcmp(got.payload, "one", 3) == 0);
+    free(got.payload);
+    got = receive(&scene.workers[0]);
+    CHECK_INT(21, got.id);
+    CHECK(got.size == 6 && memcmp(got.payload, "second", 6) == 0);
+    free(got.payload);
+    close_scene(&scene);
+}
+
+TEST(a_word_says_whether_there_is_something_to_take)
+{
+    static struct scene scene;
+    struct gg_frame frame = {.context = 7, .payload = 7, .end = 7, .id = 3,
+                             .kind = GG_INVOKE, .endpoint = CORE_ENDPOINT};
+    const uint32_t *waits;
+
+    open_scene(&scene, 1, 1 << 20);
+    waits = gg_plane_waits(scene.plane);
+    CHECK_INT(GG_OK, gg_plane_receive(scene.plane, GG_CORE,
+                                      (const uint8_t *)"nothere", &frame,
+                                      now()));
+    CHECK(*waits != 0);
+    CHECK_INT(3, expect(&scene, GG_SEND)->id);
+    CHECK_INT(0, *waits);
+    close_scene(&scene);
+}
+
 TEST(control_frames_of_ring_and_socket_are_for_the_owner)
 {
     static struct scene scene;

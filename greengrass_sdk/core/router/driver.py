@@ -72,6 +72,7 @@ class RouterDriver:
         self._transports: dict[int, Transport | InCoreWorker] = {}
         self._connections: dict[int, Connection] = {}
         self._services: dict[int, Callable[[Send], None]] = {}
+        self._unsettled: list[InCoreWorker] = []
         self._calls: dict[int, asyncio.Future[Send]] = {}
         self._handlers: dict[type, Callable[[Output], None]] = {}
         self._taps: list[Callable[[Tapped], None]] = []
@@ -107,11 +108,10 @@ class RouterDriver:
                 next `run`, which follows when `take` returns.
         """
 
-        def end(item: int, payload: bytes) -> None:
-            frame = Frame(Kind.RESULT, 0, endpoint, item, b"", b"", payload)
-            self.machine.receive(number, frame, self._loop.time())
+        def end(results: list[tuple[int, bytes]]) -> None:
+            self.machine.end(number, endpoint, results, self._loop.time())
 
-        worker = InCoreWorker(name, take, end)
+        worker = InCoreWorker(name, take, end, self._unsettled)
         number = self._admit(worker)
         self._transports[number] = worker
         self.machine.attach_worker(number, endpoint, self._loop.time())
@@ -322,11 +322,12 @@ class RouterDriver:
             return  # the loop below will see what was added
         self._running = True
         try:
+            while self._unsettled:
+                self._unsettled.pop().settle()
             for _ in range(_ROUNDS):
                 if not (outputs := self.machine.step(self._loop.time())):
                     return
-                self._send([each for each in outputs if isinstance(each, Send)])
-                for output in outputs:
+                for output in self._send(outputs):
                     self._tell_safely(output)
             self._loop.call_soon(self.run)
         finally:
@@ -347,16 +348,19 @@ class RouterDriver:
         for answer in self._calls.values():
             answer.cancel()
 
-    def _send(self, frames: list[Send]) -> None:
-        """Send frames to peers, which wait for them; those who only watch are told afterwards."""
+    def _send(self, outputs: list[Output]) -> list[Output]:
+        """Send frames to peers, which wait for them; return the rest: who watches can wait."""
         touched: dict[int, Transport | InCoreWorker] = {}
-        for frame in frames:
-            transport = self._transports.get(frame.peer)
-            if transport is not None:
-                transport.put(frame)
-                touched[frame.peer] = transport
+        rest: list[Output] = []
+        for output in outputs:
+            if not isinstance(output, Send) or output.peer == CORE:
+                rest.append(output)
+            elif (transport := self._transports.get(output.peer)) is not None:
+                transport.put(output)
+                touched[output.peer] = transport
         for transport in touched.values():
             transport.flush()
+        return rest
 
     def _to_core(self, output: Send) -> None:
         if output.kind == Kind.MESSAGE:
@@ -375,8 +379,7 @@ class RouterDriver:
 
     def _tell(self, output: Output) -> None:
         if isinstance(output, Send):
-            if output.peer == CORE:
-                self._to_core(output)
+            self._to_core(output)
             return
         if isinstance(output, Tapped):
             for watcher in list(self._taps):

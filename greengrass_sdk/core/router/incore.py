@@ -22,6 +22,9 @@ __all__ = ["InCoreWorker"]
 log = logging.getLogger(__name__)
 
 
+_TOGETHER = 32  # results that leave at once: who waits for the first must not wait for all
+
+
 class InCoreWorker:
     """
     Collects the items of one step of the router, and hands them to the service at once.
@@ -29,16 +32,37 @@ class InCoreWorker:
     Args:
         name: Of the service, for the log.
         take: Takes items; each is ended, in their order, by `answer`.
-        end: Ends an item, by its number, with a result.
+        end: Ends items, by their numbers, with results.
+        unsettled: Gets this worker when it has results that are to leave.
     """
 
     def __init__(
-        self, name: str, take: Callable[[list[Send]], None], end: Callable[[int, bytes], None]
+        self,
+        name: str,
+        take: Callable[[list[Send]], None],
+        end: Callable[[list[tuple[int, bytes]]], None],
+        unsettled: list[InCoreWorker],
     ) -> None:
-        self.answer = end
         self._name = name
         self._take = take
+        self._end = end
+        self._unsettled = unsettled
         self._items: list[Send] = []
+        self._results: list[tuple[int, bytes]] = []
+
+    def answer(self, number: int, payload: bytes) -> None:
+        """End an item, by its number, with a result, which leaves by `settle` at the latest."""
+        if not self._results:
+            self._unsettled.append(self)
+        self._results.append((number, payload))
+        if len(self._results) >= _TOGETHER:
+            self.settle()
+
+    def settle(self) -> None:
+        """Have the results leave."""
+        if self._results:
+            results, self._results = self._results, []
+            self._end(results)
 
     # As a transport.
 
@@ -60,6 +84,7 @@ class InCoreWorker:
             self._take(items)
         except Exception:
             log.exception("a bug of ours: %s could not take its items", self._name)
+        self.settle()
 
     def read_all(self) -> None:
         """Receive everything: there is nothing on its way."""

@@ -62,6 +62,11 @@ void gg_plane_stop(struct gg_plane *plane);
  * last one. */
 int gg_plane_fd(const struct gg_plane *plane);
 
+/* A word that is not 0 while gg_plane_take() would hand out something that has
+ * come, or a counter. Deadlines have no part in it: without a thread,
+ * gg_plane_take() is to be asked. */
+const uint32_t *gg_plane_waits(const struct gg_plane *plane);
+
 struct gg_taken {
     uint64_t used; /* bytes of the buffer; with GG_ENOSPC, those needed */
     uint64_t left; /* records that wait */
@@ -164,6 +169,18 @@ GG_NODISCARD int gg_plane_hold(struct gg_plane *plane, uint32_t peer, int held);
 GG_NODISCARD int gg_plane_receive(struct gg_plane *plane, uint32_t peer,
                                   const uint8_t *data,
                                   const struct gg_frame *frame, double now);
+
+/* The result of an item; the payloads of several lie one behind the other. */
+struct gg_ending {
+    uint64_t id;
+    uint64_t size;
+};
+
+/* Receive `count` frames GG_RESULT of a worker, in one turn. Returns how many
+ * were received: fewer when memory ran out, then the rest may come again. */
+size_t gg_plane_end(struct gg_plane *plane, uint32_t peer, uint32_t endpoint,
+                    const uint8_t *payloads, const struct gg_ending *endings,
+                    size_t count, double now);
 double gg_plane_next_deadline(struct gg_plane *plane);
 /* Copies the words, at most `size` bytes; returns how many there are. */
 size_t gg_plane_fault(struct gg_plane *plane, uint8_t *buffer, size_t size);

@@ -90,7 +90,8 @@ struct gg_plane {
     uint64_t unread_limit;
     uint32_t handles; /* of payloads, in the router and in what it put out */
     int fault;       /* for gg_plane_take() */
-    uint8_t told;    /* `news` is readable */
+    uint8_t told;    /* `news` is readable, or will be in a moment */
+    gg_atomic waits; /* whether gg_plane_take() would hand out something */
     uint8_t crowded; /* the peers that the owner drives are held */
     uint8_t stopping;
     uint8_t asleep; /* the thread, until `sleeps_until` */

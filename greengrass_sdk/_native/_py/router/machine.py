@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greengrass_sdk._native import Flag, Kind, Status, TopicIndex
+from greengrass_sdk._native import Flag, Frame, Kind, Status, TopicIndex
 from greengrass_sdk._native._py.router.events import (
     CutOff,
     Outcome,
@@ -59,7 +59,7 @@ from greengrass_sdk.model.topic import check_topic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from greengrass_sdk._native import Frame, _abc
+    from greengrass_sdk._native import _abc
     from greengrass_sdk._native._py.router.events import Output
 
 __all__ = ["Router"]
@@ -274,6 +274,13 @@ class Router:
         else:
             reason = f"sent a frame of kind {frame.kind}, which only the core sends"
             self._cut(connection, reason, now)
+
+    def end(
+        self, peer: int, endpoint: int, results: Sequence[tuple[int, bytes]], now: float
+    ) -> None:
+        """Take the results of items of a worker, by their numbers, in order."""
+        for number, payload in results:
+            self.receive(peer, Frame(Kind.RESULT, 0, endpoint, number, b"", b"", payload), now)
 
     def step(self, now: float) -> list[Output]:
         """Fire the deadlines that have come, and return all outputs since the last step."""

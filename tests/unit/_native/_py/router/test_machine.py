@@ -16,7 +16,7 @@ from greengrass_sdk._native._py.router.events import (
     Unrouted,
     WorkerReady,
 )
-from greengrass_sdk._native._py.router.state import CORE
+from greengrass_sdk._native._py.router.state import CORE, FunctionRules
 from greengrass_sdk.errors import InvalidInputError, LocalProtocolError
 
 # Publish.
@@ -341,3 +341,40 @@ def test_a_mistake_of_the_core_itself_is_raised_and_cuts_nobody_off(kind, payloa
         bench.frame(CORE, kind, 0, CLOUD, 0, b"a", b"", payload)
     bench.publish(b"a")
     assert bench.routes[0].delivered == 1
+
+
+def test_results_of_a_worker_are_taken_together_in_their_order():
+    bench = Bench()
+    bench.worker(11, PINNED)
+    bench.ready(11, PINNED)
+    for number in (7, 8):
+        bench.invoke(b"pinned", number=number)
+    bench.machine.end(11, PINNED, [(1, b"one"), (2, b"two")], bench.now)
+    answers = [send for send in only(bench.step(), Send) if send.peer == CORE]
+    assert [(7, b"one"), (8, b"two")] == [(send.id, send.payload) for send in answers]
+
+
+def test_results_that_nobody_asked_for_cut_off_and_are_the_last():
+    bench = Bench()
+    bench.worker(11, PINNED)
+    bench.ready(11, PINNED)
+    bench.invoke(b"pinned")
+    bench.machine.end(11, PINNED, [(9, b""), (1, b"late")], bench.now)
+    outputs = bench.step()
+    assert [CutOff(11, "answered item 9, which it was not asked")] == only(outputs, CutOff)
+    assert [Flag.UNHANDLED] == [send.flags for send in only(outputs, Send)]
+
+
+def test_more_results_than_leave_in_one_call_are_all_taken():
+    bench = Bench(work_items=1000)
+    bench.machine.define_function(
+        90, FunctionRules(True, 3.0, 1, 60.0, 1000, 1 << 20, False, 512), [b"many"]
+    )
+    bench.worker(11, 90)
+    bench.ready(11, 90)
+    for number in range(1, 151):
+        bench.invoke(b"many", number=number)
+    bench.machine.end(11, 90, [(number, b"%d" % number) for number in range(1, 151)], bench.now)
+    assert [b"%d" % number for number in range(1, 151)] == [
+        send.payload for send in only(bench.step(), Send) if send.peer == CORE
+    ]
