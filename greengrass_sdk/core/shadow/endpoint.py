@@ -47,10 +47,6 @@ class _Item:
     shadow: ShadowId
     operation: Operation
 
-    @property
-    def by_topic(self) -> bool:
-        return self.frame.kind == Kind.MESSAGE
-
 
 @define(eq=False)
 class ShadowEndpoint:
@@ -136,18 +132,13 @@ class ShadowEndpoint:
             if asked is None:
                 self._refuse(frame)
                 continue
-            item = _Item(frame, *asked)
             outcome = self.service.handle(
-                item.shadow,
-                item.operation,
-                frame.payload,
-                self.clock(),
-                by_topic=item.by_topic,
+                *asked, frame.payload, self.clock(), by_topic=frame.kind == Kind.MESSAGE
             )
             if outcome.writes or self._committing:
-                self._committing.append((item, outcome))
+                self._committing.append((_Item(frame, *asked), outcome))
             else:
-                self._tell(item, outcome)
+                self._tell(frame, outcome)
         if self._committing:
             self.committer.commit(self.service.changes(), self._committed)
 
@@ -160,7 +151,7 @@ class ShadowEndpoint:
             self.service.revert()
             batch = [(item, self._again(item, outcome)) for item, outcome in batch]
         for item, outcome in batch:
-            self._tell(item, outcome)
+            self._tell(item.frame, outcome)
         if self._watchers:
             self._tell_watchers({item.shadow for item, outcome in batch if outcome.writes})
         self._work()
@@ -174,13 +165,13 @@ class ShadowEndpoint:
             item.operation,
             item.frame.payload,
             self.clock(),
-            by_topic=item.by_topic,
+            by_topic=item.frame.kind == Kind.MESSAGE,
         )
 
-    def _tell(self, item: _Item, outcome: Outcome) -> None:
+    def _tell(self, frame: Send, outcome: Outcome) -> None:
         for topic, payload in outcome.outputs:
             self._publish(topic, payload)
-        self._answer(item.frame, outcome.reply)
+        self._answer(frame, outcome.reply)
 
     def _publish(self, topic: str, payload: bytes) -> None:
         if len(payload) > self.topic_payload_bytes:
