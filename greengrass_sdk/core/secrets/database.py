@@ -95,9 +95,27 @@ class Contents:
             found.setdefault(each.version.secret, []).append(each)
         return found
 
+    @cached_property
+    def _versions(self) -> Mapping[str, tuple[Version, ...]]:
+        return {
+            name: tuple(each.version for each in found) for name, found in self._by_name.items()
+        }
+
+    @cached_property
+    def _sealed(self) -> Mapping[Version, bytes]:
+        return {each.version: each.sealed for each in self.secrets}
+
     def of(self, secret: str) -> Sequence[Sealed]:
-        """Return the versions of one secret."""
+        """Return the versions of one secret, with their values."""
         return self._by_name.get(secret, ())
+
+    def versions(self, secret: str) -> tuple[Version, ...]:
+        """Return the versions of one secret, the same object each time."""
+        return self._versions.get(secret, ())
+
+    def sealed(self, version: Version) -> bytes | None:
+        """Return the value of a version, encrypted; None if there is no such version."""
+        return self._sealed.get(version)
 
     def without(self, secret: str) -> tuple[Sealed, ...]:
         """Return the versions of all other secrets."""

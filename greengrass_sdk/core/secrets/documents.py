@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
     from greengrass_sdk.core.secrets.access import Grant
     from greengrass_sdk.core.secrets.store import Version
 
-__all__ = ["NOT_FOUND", "BadRequestError", "Request", "parse", "refused", "told"]
+__all__ = ["NOT_FOUND", "BadRequestError", "Request", "head", "parse", "refused", "told"]
 
 NOT_FOUND = "Resource not found"
 _KEYS = ("SecretId", "VersionStage", "VersionId")
 _CHARS = 2048  # of an id or a label: those of AWS's API
-_REQUESTS = 1024  # that are kept decoded; there is nothing secret in them
+_encode = json.JSONEncoder().encode
 
 
 class BadRequestError(Exception):
@@ -40,7 +39,6 @@ class Request:
     version: str | None = None
 
 
-@lru_cache(_REQUESTS)
 def parse(payload: bytes) -> Request:
     """
     Return what is asked.
@@ -70,18 +68,11 @@ def parse(payload: bytes) -> Request:
 
 def refused(status: int, message: str) -> bytes:
     """Return the answer that is none."""
-    return json.dumps({"Status": status, "Message": message}).encode()
+    return _encode({"Status": status, "Message": message}).encode()
 
 
-def told(grant: Grant, version: Version, value: bytes) -> bytes:
-    """Return the answer with the value of a version, and those of its labels that are granted."""
-    text = base64.b64encode(value).decode() if version.binary else value.decode()
-    return b"%b%b}" % (_head(grant, version), json.dumps(text).encode())
-
-
-@lru_cache(_REQUESTS)
-def _head(grant: Grant, version: Version) -> bytes:
-    """Return the answer up to the value, which is not kept."""
+def head(grant: Grant, version: Version) -> bytes:
+    """Return the answer up to the value; of the labels it has those that are granted."""
     document = {
         "ARN": grant.arn,
         "Name": grant.name,
@@ -90,4 +81,10 @@ def _head(grant: Grant, version: Version) -> bytes:
         "CreatedDate": version.created_ms,
         "SecretBinary" if version.binary else "SecretString": "",
     }
-    return json.dumps(document).encode().removesuffix(b'""}')
+    return _encode(document).encode().removesuffix(b'""}')
+
+
+def told(head: bytes, value: bytes, *, binary: bool) -> bytes:
+    """Return the answer that begins with `head`."""
+    text = base64.b64encode(value).decode() if binary else value.decode()
+    return b"%b%b}" % (head, _encode(text).encode())

@@ -48,7 +48,7 @@ class Store(Protocol):
     """
 
     def versions(self, secret: str) -> Sequence[Version]:
-        """Return the versions of a secret; none if there is no such secret."""
+        """Return the versions of a secret, the same object until they change; none may be."""
 
     def reveal(self, version: Version) -> bytes:
         """Return the value of a version that `versions` returned."""

@@ -90,17 +90,17 @@ class Vault:
 
     def versions(self, secret: str) -> Sequence[Version]:
         """Return the versions of a secret."""
-        return [each.version for each in self._current().of(secret)]
+        return self._current().versions(secret)
 
     def reveal(self, version: Version) -> bytes:
         """Return the value of a version."""
-        for each in self._contents.of(version.secret):
-            if each.version.id == version.id:
-                try:
-                    return self._key.open(version, each.sealed)
-                except WrongKeyError as error:
-                    raise OSError(str(error)) from error
-        raise OSError(f"version {version.id!r} of secret {version.secret!r} is gone")
+        sealed = self._contents.sealed(version)
+        if sealed is None:
+            raise OSError(f"version {version.id!r} of secret {version.secret!r} is gone")
+        try:
+            return self._key.open(version, sealed)
+        except WrongKeyError as error:
+            raise OSError(str(error)) from error
 
     # As a safe, for commands.
 
