@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from greengrass_sdk._native import Frame
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult, Message
     from greengrass_sdk.client.secrets import SecretValue
@@ -268,7 +269,7 @@ class Client:
         """
         from greengrass_sdk.client.shadows import Shadow
 
-        return Shadow(self.invoke, thing, name)
+        return Shadow(self._ask, thing, name)
 
     def secret(
         self, id: str, stage: str = "AWSCURRENT", *, version_id: str | None = None
@@ -290,7 +291,7 @@ class Client:
         """
         from greengrass_sdk.client.secrets import ask
 
-        return ask(self.invoke, id, stage, version_id)
+        return ask(self._ask, id, stage, version_id)
 
     def stream(self, name: str) -> Stream:
         """
@@ -303,7 +304,7 @@ class Client:
         """
         from greengrass_sdk.client.streams import Stream
 
-        return Stream(self.invoke, name)
+        return Stream(self._ask, name)
 
     def streams(self) -> list[str]:
         """
@@ -317,6 +318,14 @@ class Client:
 
         answer = ask_streams(self.invoke, calls.request(calls.LIST))
         return list(calls.read_json(answer))
+
+    def _ask(
+        self, service: str, payload: Payload = b"", *, client_context: bytes = b""
+    ) -> Frame | InvokeResult:
+        """Invoke a service of the core, of whose result only the payload is looked at."""
+        from greengrass_sdk.client.requests import ask
+
+        return ask(self._connection.session(), service, payload, client_context)
 
     def receive(self, timeout_s: float | None = None) -> Message:
         """

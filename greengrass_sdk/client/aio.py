@@ -10,12 +10,13 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk.client._client import RECEIVE_BYTES, Connection
-from greengrass_sdk.client.payloads import check_size, encode_payload
 from greengrass_sdk.client.requests import (
     VERDICT_S,
     Invocation,
     Publication,
     messages,
+    served,
+    service_payload,
     timed_out,
 )
 from greengrass_sdk.errors import RequestTimeoutError
@@ -121,25 +122,21 @@ class AsyncClient:
         return AsyncShadow(self._ask, thing, name)
 
     async def _ask(
-        self, service: str, payload: Payload = b"", *, client_context: bytes
+        self, service: str, payload: Payload = b"", *, client_context: bytes = b""
     ) -> Frame | InvokeResult:
         """Invoke a service of the core, of whose result only the payload is looked at."""
         connection = self._connection
         session = connection.session() if connection.ready else await self._session()
-        data = payload if type(payload) is bytes else encode_payload(payload)
-        if len(data) > session.invoke_payload_bytes:
-            check_size(len(data), session.invoke_payload_bytes, "request", "invoke_payload_bytes")
         slot: _Slot[Frame] = _Slot()
-        head, body = (Kind.INVOKE, 0, session.endpoint), (service.encode(), client_context, data)
+        head = (Kind.INVOKE, 0, session.endpoint)
+        body = (service.encode(), client_context, service_payload(session, payload))
         number = session.channel.submit(*head, *body, slot.deliver)
         try:
             answer = await slot.future
         except BaseException:
             session.channel.cancel(number)
             raise
-        if answer.kind == Kind.RESULT and not answer.flags:
-            return answer
-        return Invocation(session, service, data, None, client_context).finish(answer)
+        return served(session, service, answer)
 
     async def secret(
         self, id: str, stage: str = "AWSCURRENT", *, version_id: str | None = None
@@ -148,7 +145,7 @@ class AsyncClient:
         from greengrass_sdk.client.secrets import read_answer, request
 
         asked = request(id, stage, version_id)
-        return read_answer((await self.invoke(SECRETS_ARN, asked)).payload, asked)
+        return read_answer((await self._ask(SECRETS_ARN, asked)).payload, asked)
 
     def stream(self, name: str) -> AsyncStream:
         """Return a stream, whose calls are coroutines; see `Client.stream`."""
@@ -156,7 +153,7 @@ class AsyncClient:
         if stream is None:
             from greengrass_sdk.client.streams import AsyncStream
 
-            stream = AsyncStream(self.invoke, name)
+            stream = AsyncStream(self._ask, name)
             self._streams[name] = stream  # those who append together share requests
         return stream
 

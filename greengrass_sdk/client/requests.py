@@ -39,11 +39,14 @@ __all__ = [
     "VERDICT_S",
     "Invocation",
     "Publication",
+    "ask",
     "function_address",
     "function_error",
     "invoke",
     "messages",
     "publish",
+    "served",
+    "service_payload",
     "timed_out",
 ]
 
@@ -137,6 +140,29 @@ def invoke(
     except RequestTimeoutError as error:
         raise timed_out(f"invoke {call.function!r}", error.timeout_s or 0.0) from error
     return call.finish(answer)
+
+
+def ask(
+    session: Session, service: str, payload: Payload, client_context: bytes
+) -> Frame | InvokeResult:
+    """Invoke a service of the core, of whose result only the payload is looked at."""
+    body = (service.encode(), client_context, service_payload(session, payload))
+    return served(session, service, session.channel.call(Kind.INVOKE, 0, session.endpoint, *body))
+
+
+def service_payload(session: Session, payload: Payload) -> bytes | memoryview:
+    """Return what a service is asked, encoded."""
+    data = payload if type(payload) is bytes else encode_payload(payload)
+    if len(data) > session.invoke_payload_bytes:
+        check_size(len(data), session.invoke_payload_bytes, "request", "invoke_payload_bytes")
+    return data
+
+
+def served(session: Session, service: str, answer: Frame) -> Frame | InvokeResult:
+    """Return what has the payload of a service's answer, or raise how the invocation ended."""
+    if answer.kind == Kind.RESULT and not answer.flags:
+        return answer
+    return Invocation(session, service, b"", None, None).finish(answer)
 
 
 class Invocation:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from greengrass_sdk._native import Frame
     from greengrass_sdk.client.results import InvokeResult
 
 __all__ = ["CURRENT", "SecretValue", "ask", "read_answer", "request"]
@@ -114,7 +115,7 @@ class SecretValue:
 
 
 def ask(
-    invoke: Callable[[str, bytes], InvokeResult],
+    invoke: Callable[[str, bytes], Frame | InvokeResult],
     identifier: str,
     stage: str,
     version_id: str | None,
@@ -159,7 +160,7 @@ def read_answer(payload: bytes, request: bytes) -> SecretValue:
     import json
 
     try:
-        document = json.loads(payload)
+        document = json.loads(payload.decode())
         refused = "Status" in document and "Message" in document
         answer = _refusal(document, json.loads(request)) if refused else _value(document)
     except (ValueError, LookupError, TypeError, AttributeError):

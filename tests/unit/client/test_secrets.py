@@ -7,7 +7,9 @@ import pickle
 from datetime import UTC, datetime
 
 import pytest
+from fake_core import result
 
+from greengrass_sdk import AsyncClient, Client
 from greengrass_sdk.client.secrets import SecretValue, read_answer, request
 from greengrass_sdk.errors import (
     InvalidInputError,
@@ -134,39 +136,15 @@ def test_what_is_no_secret_is_no_answer(payload):
     assert caught.value.__suppress_context__
 
 
-class Core:
-    """Stands for `invoke` of a client."""
-
-    def __init__(self):
-        self.asked = []
-
-    def answer(self, function, payload):
-        self.asked.append((function, payload))
-        return SecretAnswer()
-
-
-class SecretAnswer:
-    payload = json.dumps(ANSWER).encode()
-
-
-def test_a_client_invokes_the_service(monkeypatch):
-    from greengrass_sdk import Client
-
-    core = Core()
-    monkeypatch.setattr(Client, "invoke", lambda _, *asked: core.answer(*asked))
+def test_a_client_invokes_the_service(core):
+    core.script = lambda frame: [result(frame, json.dumps(ANSWER).encode())]
     assert isinstance(Client().secret("wifi"), SecretValue)
-    assert [("arn:aws:lambda:::function:GGSecretManager:1", ASKED)] == core.asked
+    [frame] = core.wait(1)
+    assert (b"arn:aws:lambda:::function:GGSecretManager:1", ASKED) == (frame.topic, frame.payload)
 
 
-def test_so_does_the_one_for_asyncio(monkeypatch):
-    from greengrass_sdk import AsyncClient
-
-    core = Core()
-
-    async def invoke(_, *asked):
-        return core.answer(*asked)
-
-    monkeypatch.setattr(AsyncClient, "invoke", invoke)
+def test_so_does_the_one_for_asyncio(core):
+    core.script = lambda frame: [result(frame, json.dumps(ANSWER).encode())]
     secret = asyncio.run(AsyncClient().secret("wifi", version_id="1"))
     assert "1" == secret.version_id
-    assert request("wifi", "AWSCURRENT", "1") == core.asked[0][1]
+    assert request("wifi", "AWSCURRENT", "1") == core.wait(1)[0].payload
