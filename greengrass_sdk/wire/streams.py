@@ -118,6 +118,7 @@ _BYTE = 255
 # The parts of an answer to an append: three keys, the second one's value a success.
 _APPENDED_ID = bytes((Operation.APPEND_RESPONSE, 0xA3)) + b"\x69requestId\x78"
 _APPENDED_NUMBER = b"\x66status\x00\x6esequenceNumber\x1b"
+_READ_MESSAGES = b"\x68messages"
 # How the clients of AWS begin an append: three keys, the first one's value of 36 bytes.
 _APPEND_ID = b"\xa3\x69requestId\x78\x24"
 _APPEND_NAME_AT = len(_APPEND_ID) + 36
@@ -263,6 +264,15 @@ class Call:
                 number.to_bytes(8, "big"),
             )
         )
+
+    def answer_read(self, messages: bytes) -> bytes:
+        """Return `answer(0, messages=...)`; they are CBOR already."""
+        answer = self.answer(StreamStatus.SUCCESS)
+        size = len(answer) - 4 + len(_READ_MESSAGES) + len(messages)
+        # A map of two keys becomes one of three.
+        operation, rest = answer[4:5], answer[6:]
+        head = size.to_bytes(4, "big") + operation + b"\xa3"
+        return b"".join((head, rest, _READ_MESSAGES, messages))
 
     def answer(self, status: int, message: str | None = None, **fields: Any) -> bytes:
         """Return the frame that answers it."""

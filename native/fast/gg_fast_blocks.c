@@ -3,6 +3,8 @@
 
 #include "gg/block.h"
 
+#include <string.h>
+
 /* What is done for each message of a stream. Nothing here drops the GIL: a
  * mebibyte takes less than the turn that taking it back may cost. */
 
@@ -45,6 +47,113 @@ static PyObject *run_of_blocks(PyObject *module, PyObject *args)
                          (unsigned long long)run.time);
 }
 
+/* --- messages as CBOR --- */
+
+static const char number_key[] = "\x6esequenceNumber\x1b";
+static const char time_key[] = "\x6aingestTime\x1b";
+static const char payload_key[] = "\x67payload\x5a";
+
+enum { LIST = 5, FIELDS = 16 + 8 + 12 + 8 + 9 + 4 };
+
+_Static_assert(sizeof number_key - 1 == 16 && sizeof time_key - 1 == 12 &&
+                   sizeof payload_key - 1 == 9,
+               "FIELDS is their sum, with the numbers behind them");
+
+static uint8_t *put(uint8_t *at, const void *data, size_t size)
+{
+    memcpy(at, data, size);
+    return at + size;
+}
+
+/* Big-endian. */
+static uint8_t *put_number(uint8_t *at, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        at[i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
+    return at + bytes;
+}
+
+static uint32_t size_at(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 |
+           (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+static uint8_t *put_messages(uint8_t *at, const Py_buffer *head,
+                             const struct gg_block *block)
+{
+    const uint8_t *payload = block->body;
+
+    for (uint32_t i = 0; i < block->count; i++) {
+        uint32_t size = size_at(block->sizes + 4 * (size_t)i);
+
+        at = put(at, head->buf, (size_t)head->len);
+        at = put(at, number_key, sizeof number_key - 1);
+        at = put_number(at, block->first + i, 8);
+        at = put(at, time_key, sizeof time_key - 1);
+        at = put_number(at, block->time, 8);
+        at = put(at, payload_key, sizeof payload_key - 1);
+        at = put_number(at, size, 4);
+        at = put(at, payload, size);
+        payload += size;
+    }
+    return at;
+}
+
+/* Add up what blocks take; 0, or -1 with an exception. */
+static int measure(const Py_buffer *data, size_t each, uint64_t *count,
+                   size_t *size)
+{
+    struct gg_block block;
+
+    *count = 0;
+    *size = LIST;
+    for (size_t at = 0; at < (size_t)data->len; at += block.size) {
+        if (gg_block_read((const uint8_t *)data->buf + at,
+                          (size_t)data->len - at, &block) != GG_OK) {
+            PyErr_SetString(PyExc_ValueError, "a block is cut off, or is none");
+            return -1;
+        }
+        *count += block.count;
+        *size += block.count * each + block.size - GG_BLOCK_HEADER -
+                 4 * (size_t)block.count;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(cbor_doc,
+"cbor_of_blocks(head, data)\n--\n\nSee greengrass_sdk.wire.streammessages.");
+
+static PyObject *cbor_of_blocks(PyObject *module, PyObject *args)
+{
+    PyObject *made = NULL;
+    Py_buffer head, data;
+    uint64_t count;
+    size_t size;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*:cbor_of_blocks", &head, &data))
+        return NULL;
+    if (measure(&data, (size_t)head.len + FIELDS, &count, &size) == 0)
+        made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (made != NULL) {
+        uint8_t *at = (uint8_t *)PyBytes_AsString(made);
+        struct gg_block block;
+
+        *at++ = 0x9a;
+        at = put_number(at, count, 4);
+        for (size_t from = 0; from < (size_t)data.len; from += block.size) {
+            if (gg_block_read((const uint8_t *)data.buf + from,
+                              (size_t)data.len - from, &block) != GG_OK)
+                break; /* it was one above */
+            at = put_messages(at, &head, &block);
+        }
+    }
+    PyBuffer_Release(&head);
+    PyBuffer_Release(&data);
+    return made;
+}
+
 PyDoc_STRVAR(is_fast_doc,
 "crc32_is_fast()\n--\n\nWhether the processor has instructions for it.");
 
@@ -58,6 +167,7 @@ static PyObject *is_fast(PyObject *module, PyObject *nothing)
 PyMethodDef gg_block_methods[] = {
     {"crc32", crc32_of, METH_VARARGS, crc32_doc},
     {"run_of_blocks", run_of_blocks, METH_VARARGS, run_doc},
+    {"cbor_of_blocks", cbor_of_blocks, METH_VARARGS, cbor_doc},
     {"crc32_is_fast", is_fast, METH_NOARGS, is_fast_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -111,10 +221,7 @@ static int add_records(struct records *self, PyObject *found, PyObject *name,
     int status = time == NULL ? -1 : 0;
 
     for (uint32_t i = 0; i < block->count && status == 0; i++) {
-        const uint8_t *bytes = block->sizes + 4 * (size_t)i;
-        Py_ssize_t size = (Py_ssize_t)bytes[0] | (Py_ssize_t)bytes[1] << 8 |
-                          (Py_ssize_t)bytes[2] << 16 |
-                          (Py_ssize_t)bytes[3] << 24;
+        Py_ssize_t size = (Py_ssize_t)size_at(block->sizes + 4 * (size_t)i);
         PyObject *values[4] = {
             Py_NewRef(name),
             PyLong_FromUnsignedLongLong(block->first + i),

@@ -15,16 +15,16 @@ from greengrass_sdk.errors import (
     StreamNotFoundError,
 )
 from greengrass_sdk.model.stream import (
-    Message,
     MessageStreamInfo,
-    ReadMessagesOptions,
     StorageStatus,
 )
+from greengrass_sdk.wire.blocks import Block, bare_parts, encode_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from greengrass_sdk.model.stream import MessageStreamDefinition
+    from greengrass_sdk.model.stream import MessageStreamDefinition, ReadMessagesOptions
+    from greengrass_sdk.wire.blocks import Buffer
 
 
 class FakeStreams:
@@ -92,17 +92,14 @@ class FakeStreams:
         self.messages[request.name].append(bytes(request.body[4 : 4 + size]))
         told(Appended(len(self.messages[request.name]) - 1, 1, False))
 
-    async def read_messages(
-        self, name: str, options: ReadMessagesOptions | None = None
-    ) -> Sequence[Message]:
-        options = options or ReadMessagesOptions()
+    async def read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer]:
         self.reads.append(options)
         await self._turn(name)
         start, low = options.desired_start_sequence_number or 0, options.min_message_count or 1
         found = self.messages[name][start : start + (options.max_message_count or low)]
         if len(found) < low:
             raise NotEnoughMessagesError(f"{name!r} has {len(found)} messages", stream=name)
-        return [Message(name, start + at, 1_000, payload) for at, payload in enumerate(found)]
+        return bare_parts([Block(start, 1_000, len(found), encode_body(found))])
 
     async def list_streams(self) -> Sequence[str]:
         await self._turn()

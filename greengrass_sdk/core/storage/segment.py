@@ -46,6 +46,7 @@ SEGMENT_HEADER_BYTES = 32
 
 _INDEXED_BYTES = 32 * 1024  # between two entries of the index
 _CHUNK_BYTES = 1024 * 1024
+_FIRST_BYTES = 128 * 1024  # of a read; then twice as much each time, up to a chunk
 _ALLOCATED_BYTES = 1024 * 1024  # at least so much at a time, then twice what there is
 _HINTS = 8  # readers that go on where they were without looking it up
 
@@ -288,10 +289,15 @@ class Segment:
         at = SEGMENT_HEADER_BYTES if start == self.first else self._hints.get(start)
         if at is None:
             return None
-        data = self._file.read(at, min(max_bytes, self.used - at))
+        room = min(max_bytes, self.used - at)
+        about = count * ((self.used - SEGMENT_HEADER_BYTES) // (self.next - self.first) + 1)
+        data = self._file.read(at, min(room, about + about // 4))
         size, first, stop, _ = run_of_blocks(data, self._salt, count)
-        if not size or first != start or count_of(data, size) > count - (stop - start) > 0:
+        left = count - (stop - start)
+        if not size or first != start or count_of(data, size) > left > 0:
             return None
+        if left and stop < self.next and len(data) < room:
+            return None  # they are larger than others
         self._hint(stop, at + size)
         return memoryview(data)[:size], stop
 
@@ -319,7 +325,7 @@ class Segment:
         self, at: int, end: int, chunk_bytes: int = _CHUNK_BYTES
     ) -> Iterator[tuple[int, Block]]:
         """Yield blocks and their offsets, up to the first that is none."""
-        wanted = chunk_bytes
+        wanted = min(chunk_bytes, _FIRST_BYTES)
         while at + HEADER_BYTES <= end:
             data = self._file.read(at, min(wanted, end - at))
             position = size = 0
@@ -333,7 +339,7 @@ class Segment:
                 position += size
             if not position and (not size or at + size > end or len(data) >= size):
                 return
-            wanted = max(chunk_bytes, size)
+            wanted = max(min(chunk_bytes, 2 * wanted), size)
             at += position
 
 

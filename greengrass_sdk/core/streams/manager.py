@@ -301,16 +301,13 @@ class StreamManager:
             NotEnoughMessagesError: There are fewer than the minimum, even after the timeout.
             StreamReadError: They are damaged.
         """
-        options = (ReadMessagesOptions() if options is None else options).check()
-        least = options.min_message_count or 1
-        blocks = await self.read_blocks(
-            check_name(name),
-            options.desired_start_sequence_number or 0,
-            least,
-            options.max_message_count or least,
-            (options.read_timeout_millis or 0) / 1000,
-        )
+        blocks = await self.read_blocks(check_name(name), *_window(options))
         return messages_of(name, blocks)
+
+    async def read_parts(self, name: str, options: ReadMessagesOptions) -> list[Buffer]:
+        """Return messages in blocks, as parts that lie one behind the other; see above."""
+        start, least, most, timeout_s = _window(options)
+        return await self.read_stored(name, start, least, most, READ_BYTES, timeout_s)
 
     async def read_blocks(
         self,
@@ -444,6 +441,18 @@ class StreamManager:
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._worker.submit(work, partial(_settle, future))
         return await future
+
+
+def _window(options: ReadMessagesOptions | None) -> tuple[int, int, int, float]:
+    """Return start, least, most, and how long to wait in seconds."""
+    options = (ReadMessagesOptions() if options is None else options).check()
+    least = options.min_message_count or 1
+    return (
+        options.desired_start_sequence_number or 0,
+        least,
+        options.max_message_count or least,
+        (options.read_timeout_millis or 0) / 1000,
+    )
 
 
 def messages_of(name: str, blocks: Sequence[Block]) -> list[Message]:

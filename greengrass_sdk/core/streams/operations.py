@@ -22,15 +22,17 @@ from greengrass_sdk.model.stream import (
     check_payload,
 )
 from greengrass_sdk.wire.blocks import encode_body
+from greengrass_sdk.wire.streammessages import encode_messages, head_of
 from greengrass_sdk.wire.streams import Operation, StreamStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from greengrass_sdk.core.streams.service import Appended
-    from greengrass_sdk.model.stream import Message, MessageStreamInfo
+    from greengrass_sdk.model.stream import MessageStreamInfo
+    from greengrass_sdk.wire.blocks import Buffer
 
-__all__ = ["Manager", "append_of", "check_response", "perform", "refusal", "wait_s"]
+__all__ = ["Manager", "append_of", "check_response", "perform", "read", "refusal", "wait_s"]
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +55,8 @@ class Manager(Protocol):
     def append(self, request: Append, told: Callable[[Appended | StreamError], None]) -> None:
         """Append, and tell what became of it."""
 
-    async def read_messages(
-        self, name: str, options: ReadMessagesOptions | None = None
-    ) -> Sequence[Message]:
-        """Return messages, at least as many as asked for."""
+    async def read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer]:
+        """Return messages, at least as many as asked for, in blocks: their parts, in a row."""
 
     async def list_streams(self) -> Sequence[str]:
         """Return the names of all streams."""
@@ -67,12 +67,39 @@ class Manager(Protocol):
 
 async def perform(manager: Manager, operation: int, body: dict[str, Any]) -> dict[str, Any]:
     """
-    Do what a request asks for, other than an append, and return the fields of its answer.
+    Do what a request asks for, and return the fields of its answer.
+
+    Appends and reads have calls of their own, `append_of` and `read`.
 
     Raises:
         StreamError: The request breaks a rule, or the manager refused it.
     """
     return await _PERFORM[operation](manager, body)
+
+
+async def read(manager: Manager, body: dict[str, Any]) -> bytes:
+    """
+    Return the messages that a request asks for, as CBOR.
+
+    Raises:
+        StreamError: The request breaks a rule, or the manager refused it.
+    """
+    name = body.get("streamName")
+    if name is None:
+        raise InvalidStreamRequestError("Property stream_name is required, but was None")
+    name, asked = check_name(name), body.get("readMessagesOptions")
+    if asked is not None and not isinstance(asked, dict):
+        raise InvalidStreamRequestError(
+            "Property read_messages_options is invalid because it must be of type "
+            "ReadMessagesOptions"
+        )
+    options = ReadMessagesOptions.from_dict(asked or {}).check()
+    timeout = options.read_timeout_millis
+    if timeout:
+        early = min(timeout * _EARLY, _EARLY_MOST_S * 1000)
+        options = options.replaced(read_timeout_millis=int(timeout - early))
+    parts = await manager.read_parts(name, options)
+    return encode_messages(head_of(name), b"".join(parts))
 
 
 def append_of(body: dict[str, Any]) -> Append:
@@ -132,35 +159,6 @@ async def _delete(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-async def _read(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
-    name = body.get("streamName")
-    if name is None:
-        raise InvalidStreamRequestError("Property stream_name is required, but was None")
-    name, asked = check_name(name), body.get("readMessagesOptions")
-    if asked is not None and not isinstance(asked, dict):
-        raise InvalidStreamRequestError(
-            "Property read_messages_options is invalid because it must be of type "
-            "ReadMessagesOptions"
-        )
-    options = ReadMessagesOptions.from_dict(asked or {}).check()
-    timeout = options.read_timeout_millis
-    if timeout:
-        early = min(timeout * _EARLY, _EARLY_MOST_S * 1000)
-        options = options.replaced(read_timeout_millis=int(timeout - early))
-    messages = await manager.read_messages(name, options)
-    return {
-        "messages": [
-            {
-                "streamName": message.stream_name,
-                "sequenceNumber": message.sequence_number,
-                "ingestTime": message.ingest_time,
-                "payload": bytes(message.payload),
-            }
-            for message in messages
-        ]
-    }
-
-
 async def _list(manager: Manager, body: dict[str, Any]) -> dict[str, Any]:
     del body  # asks for nothing in particular
     return {"streams": list(await manager.list_streams())}
@@ -190,7 +188,6 @@ _PERFORM: dict[int, Callable[[Manager, dict[str, Any]], Awaitable[dict[str, Any]
     Operation.CREATE: _create,
     Operation.UPDATE: _update,
     Operation.DELETE: _delete,
-    Operation.READ: _read,
     Operation.LIST: _list,
     Operation.DESCRIBE: _describe,
 }

@@ -434,14 +434,19 @@ class _Connection(asyncio.Protocol):
     async def _serve(self, running: _Running) -> None:
         call = running.call
         try:
-            fields = await operations.perform(self._server.manager, call.operation, call.body)
-            frame = call.answer(0, **fields)
+            frame = await self._perform(call)
         except Exception as error:  # noqa: BLE001 - told to the client, and logged if ours
             status, text = operations.refusal(error)
             log.debug("%s: operation %d: %s", self._name, call.operation, text)
             frame = call.answer(status, text)
         refused = operations.check_response(len(frame), self._limits.response_bytes)
         self._reply(running, frame if refused is None else call.answer(*refused))
+
+    async def _perform(self, call: Call) -> bytes:
+        manager = self._server.manager
+        if call.operation == Operation.READ:
+            return call.answer_read(await operations.read(manager, call.body))
+        return call.answer(0, **await operations.perform(manager, call.operation, call.body))
 
     def _reply(self, running: _Running, frame: bytes) -> None:
         if running.answered or self._transport is None or self._transport.is_closing():

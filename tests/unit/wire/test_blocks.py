@@ -187,7 +187,7 @@ def test_readers_in_c_and_python_take_and_refuse_the_same(sizes, data):
     raw = bytearray(in_a_row(sizes))
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(0, 255))
     cut = raw[: data.draw(st.integers(0, len(raw)))]
-    found = []
+    found: list[list[Message] | None] = []
     for native in (True, False):
         try:
             found.append(reader(Message, native=native)("s", cut))

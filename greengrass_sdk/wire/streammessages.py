@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Messages in blocks as AWS's clients read them: the value of `messages` in an answer, as CBOR.
+
+What is done for each message is in C as well, native/fast/gg_fast_blocks.c.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from greengrass_sdk._native import companion
+from greengrass_sdk.wire.blocks import parse_blocks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from greengrass_sdk.wire.blocks import Buffer
+
+__all__ = ["encode_in_python", "encode_messages", "head_of"]
+
+_NAME = b"\xa4\x6astreamName"
+_NUMBER, _TIME, _PAYLOAD = b"\x6esequenceNumber\x1b", b"\x6aingestTime\x1b", b"\x67payload\x5a"
+_FIELDS = Struct(f">{len(_NUMBER)}sQ{len(_TIME)}sQ{len(_PAYLOAD)}sI")
+_LIST = Struct(">BI")
+
+
+def encode_in_python(head: bytes, data: Buffer) -> bytes:
+    """
+    Return the messages in blocks that follow each other as a list in CBOR.
+
+    Args:
+        head: What all messages begin with, see `head_of`.
+
+    Raises:
+        ValueError: There is something else.
+    """
+    parts: list[Buffer] = [b""]
+    for block in parse_blocks(data):
+        time = block.ingest_time
+        for number, payload in enumerate(block.payloads(), block.first):
+            fields = _FIELDS.pack(_NUMBER, number, _TIME, time, _PAYLOAD, len(payload))
+            parts += (head, fields, payload)
+    parts[0] = _LIST.pack(0x9A, len(parts) // 3)
+    return b"".join(parts)
+
+
+def head_of(name: str) -> bytes:
+    """Return what a message of a stream begins with: a map of four, and the name."""
+    raw = name.encode()
+    size = len(raw).to_bytes(2, "big")
+    return b"".join((_NAME, b"\x79", size, raw))
+
+
+_fast = companion()
+encode_messages: Callable[[bytes, Buffer], bytes] = (
+    encode_in_python if _fast is None else _fast.cbor_of_blocks
+)
