@@ -115,7 +115,7 @@ class Layout:
 
     def resources_dir(self, arn: str) -> Path:
         """Return the folder in which a function finds its local resources."""
-        return self.writable / "deployment" / "resources" / _file_name(arn)
+        return self.writable.joinpath("deployment", "resources", _file_name(arn))
 
     @property
     def log_dir(self) -> Path:

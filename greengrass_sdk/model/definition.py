@@ -7,7 +7,7 @@ It turns names into addresses and back, which is all that most readers of a grou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from attrs import field, frozen
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Group",
 ]
+
+_Member = TypeVar("_Member", Function, Device, LocalClient)
 
 
 @frozen(kw_only=True)
@@ -92,7 +94,7 @@ class Group:
             )
         for members in ("functions", "devices", "clients"):
             with_arns = {
-                name: attrs.evolve(member, name=name, arn=self.directory.addresses[name])
+                name: _addressed(member, name, self.directory.addresses[name])
                 for name, member in getattr(self, members).items()
             }
             object.__setattr__(self, members, with_arns)
@@ -187,3 +189,9 @@ class Group:
             if logger.component == component:
                 return logger
         return Logger(component=component)
+
+
+def _addressed(member: _Member, name: str, arn: str) -> _Member:
+    if (member.name, member.arn) == (name, arn):
+        return member
+    return attrs.evolve(member, name=name, arn=arn)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections import deque
-from random import Random
 from typing import TYPE_CHECKING
 
 from greengrass_sdk.errors import InvalidInputError
@@ -14,6 +13,7 @@ from greengrass_sdk.testing.records import Delivery, Message, Messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
     from greengrass_sdk.testing.clock import VirtualClock
 
@@ -54,7 +54,7 @@ class FakeCloud(GreengrassCloud):
         self._is_up = True
         self._latency_s = 0.0
         self._rate = 0.0
-        self._random = Random(0)  # noqa: S311 - a test is to be repeatable
+        self._random: Random | None = None
 
     @property
     def is_up(self) -> bool:
@@ -91,6 +91,8 @@ class FakeCloud(GreengrassCloud):
         """Lose this share of the messages, 0 to 1; the same seed loses the same ones."""
         if not 0 <= rate <= 1:
             raise InvalidInputError(f"a drop rate of {rate:g} is not between 0 and 1")
+        from random import Random
+
         self._rate = rate
         self._random = Random(seed)  # noqa: S311 - a test is to be repeatable
 
@@ -140,4 +142,4 @@ class FakeCloud(GreengrassCloud):
         return Message(topic, "cloud", payload, [delivery], time=self._clock.time())
 
     def _is_lost(self) -> bool:
-        return self._rate > 0 and self._random.random() < self._rate
+        return self._random is not None and self._random.random() < self._rate

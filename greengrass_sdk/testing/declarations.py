@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from greengrass_sdk.errors import InvalidInputError
-from greengrass_sdk.model.arn import parse_lambda_arn
+from greengrass_sdk.model.arn import function_arn, parse_lambda_arn
 from greengrass_sdk.model.directory import Directory
 from greengrass_sdk.model.group import (
     Device,
@@ -27,12 +29,11 @@ from greengrass_sdk.testing.functions import Member
 from greengrass_sdk.testing.modules import find_code
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable
 
     from greengrass_sdk.model.function import Function
 
-__all__ = ["Declarations", "code_of", "file_of", "handler_name"]
+__all__ = ["Declarations", "code_of", "file_of", "handler_name", "working_directory"]
 
 _INLINE = "test.handler"
 _DEFAULTS = Group(name="test", core="test-core", streams=Streams(enabled=True, port=0))
@@ -76,6 +77,10 @@ class Declarations:
         self.fresh.append(member)
         self._change()
         return member
+
+    def arn(self, function: str, version: str = "1") -> str:
+        """Return the ARN that a function has."""
+        return function_arn(self._settings.region, self._settings.account, function, version)
 
     def add_device(self, name: str) -> None:
         """Declare a device."""
@@ -202,6 +207,16 @@ class Declarations:
         self.changed = True
 
 
+def working_directory() -> Path:
+    """Return the working directory; `Path.cwd` takes long where every test asks."""
+    return _path(os.getcwd())  # noqa: PTH109 - see above
+
+
+@lru_cache(1)
+def _path(name: str) -> Path:
+    return Path(name)
+
+
 def handler_name(handler: Callable[[Any, Any], Any]) -> str:
     """Return a handler string for a callable, for texts."""
     module = getattr(handler, "__module__", None)
@@ -249,7 +264,7 @@ def code_of(handler: str, code: str | Path | None, beside: str | None) -> Path:
         found = here
     if found is not None and _is_folder_of(found / top, top):
         found /= top
-    return found or Path.cwd()
+    return found or working_directory()
 
 
 def _is_folder_of(folder: Path, module: str) -> bool:

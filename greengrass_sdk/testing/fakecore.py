@@ -23,7 +23,13 @@ from greengrass_sdk.runtime.outcome import from_user_code
 from greengrass_sdk.testing import identity
 from greengrass_sdk.testing.clock import VirtualClock
 from greengrass_sdk.testing.cloud import FakeCloud
-from greengrass_sdk.testing.declarations import Declarations, code_of, file_of, handler_name
+from greengrass_sdk.testing.declarations import (
+    Declarations,
+    code_of,
+    file_of,
+    handler_name,
+    working_directory,
+)
 from greengrass_sdk.testing.engine import BOOT, Engine
 from greengrass_sdk.testing.explain import nearest_text
 from greengrass_sdk.testing.function import FakeFunction
@@ -124,8 +130,9 @@ class FakeCore(Greengrass):
             folder = code_of(handler, None if code is None else Path(code), beside)
             model = Function(name=name, code=folder, handler=handler, **options)
             return self._handle(self._declared.add_function(model, None))
-        folder = Path.cwd() if code is None else Path(code).absolute()
-        model = Function(name=name, code=folder, handler=handler_name(handler), **options)
+        folder = working_directory() if code is None else Path(code).absolute()
+        arn = self._declared.arn(name, options.get("version", "1"))
+        model = Function(name=name, code=folder, handler=handler_name(handler), arn=arn, **options)
         member = self._declared.add_function(model, handler)
         namespace = identity.namespace_of(handler)
         if namespace is not None:
