@@ -34,7 +34,33 @@ __all__ = ["TOOL", "Nearest", "Table"]
 TOOL = "tool"
 """Address of the commands of the core's owner, as the caller of an invocation."""
 
-_SERVICE_ITEMS = 512  # lie with a service of the core, which answers many at once
+_SERVICE = FunctionRules(
+    pinned=True,
+    timeout_s=limits.TIMEOUT_S_MAX,  # a slow disk is waited for
+    max_workers=1,
+    idle_s=limits.IDLE_S,
+    queue_items=limits.QUEUE_ITEMS,
+    queue_bytes=limits.QUEUE_BYTES,
+    credit=512,  # items: it answers many at once
+)
+_SECRETS = _SERVICE._replace(confidential=True)
+_STREAMS = FunctionRules(
+    pinned=False,
+    timeout_s=limits.TIMEOUT_S_MAX,
+    max_workers=limits.STREAM_REQUESTS,
+    idle_s=limits.TIMEOUT_S_MAX,
+    queue_items=limits.QUEUE_ITEMS,
+    queue_bytes=limits.QUEUE_BYTES,
+)
+
+
+def _encoded(*names: str) -> tuple[bytes, ...]:
+    return tuple(name.encode() for name in names)
+
+
+_SHADOW_NAMES = _encoded(SHADOW_ARN, f"{SHADOW_ARN}:1", SHADOW_SERVICE)
+_SECRET_NAMES = _encoded(SECRETS_ARN, SECRETS_ARN.removesuffix(":1"))
+_STREAM_NAMES = _encoded(STREAMS_ARN, STREAMS_ARN.removesuffix(":1"), "GGStreamManager")
 
 
 @frozen
@@ -124,35 +150,12 @@ class Table:
 
     def _define_services(self, machine: Machine) -> None:
         """Define functions, as V1's SDK invokes services: each has one worker, in the core."""
-        rules = FunctionRules(
-            pinned=True,
-            timeout_s=limits.TIMEOUT_S_MAX,  # a slow disk is waited for
-            max_workers=1,
-            idle_s=limits.IDLE_S,
-            queue_items=limits.QUEUE_ITEMS,
-            queue_bytes=limits.QUEUE_BYTES,
-            credit=_SERVICE_ITEMS,
-        )
-        names = (SHADOW_ARN, f"{SHADOW_ARN}:1", SHADOW_SERVICE)
-        encoded = [name.encode() for name in names]
-        machine.define_function(self.numbers[SHADOW_SERVICE], rules, encoded)
-        encoded = [SECRETS_ARN.encode(), SECRETS_ARN.removesuffix(":1").encode()]
-        rules = rules._replace(confidential=True)
-        machine.define_function(self.numbers[SECRETS_ARN], rules, encoded)
+        machine.define_function(self.numbers[SHADOW_SERVICE], _SERVICE, _SHADOW_NAMES)
+        machine.define_function(self.numbers[SECRETS_ARN], _SECRETS, _SECRET_NAMES)
 
     def _define_streams(self, machine: Machine) -> None:
         """Define a function on demand, with workers in the core: a request may wait for long."""
-        rules = FunctionRules(
-            pinned=False,
-            timeout_s=limits.TIMEOUT_S_MAX,
-            max_workers=limits.STREAM_REQUESTS,
-            idle_s=limits.TIMEOUT_S_MAX,
-            queue_items=limits.QUEUE_ITEMS,
-            queue_bytes=limits.QUEUE_BYTES,
-        )
-        names = (STREAMS_ARN, STREAMS_ARN.removesuffix(":1"), "GGStreamManager")
-        encoded = [name.encode() for name in names]
-        machine.define_function(self.numbers[STREAMS_ARN], rules, encoded)
+        machine.define_function(self.numbers[STREAMS_ARN], _STREAMS, _STREAM_NAMES)
 
     def _define(self, machine: Machine, function: Function) -> None:
         unqualified = function.arn.rpartition(":")[0]
@@ -166,9 +169,7 @@ class Table:
             function.queue_items,
             function.queue_bytes,
         )
-        machine.define_function(
-            self.numbers[function.arn], rules, [name.encode() for name in names]
-        )
+        machine.define_function(self.numbers[function.arn], rules, _encoded(*names))
 
     def number(self, name_or_address: str) -> int:
         """Return the endpoint number of a name or address; KeyError if the group has none such."""
