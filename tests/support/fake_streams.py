@@ -33,7 +33,8 @@ class FakeStreams:
 
     Attributes:
         hold: Every operation waits until it is set.
-        reads: The options of each read.
+        reads: The options of each read that waits.
+        quick: Reads need no waiting.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class FakeStreams:
         self.messages: dict[str, list[bytes]] = {}
         self.reads: list[ReadMessagesOptions] = []
         self.cancelled = 0
+        self.quick = False
         self.error: Exception | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.hold = asyncio.Event()
@@ -95,6 +97,12 @@ class FakeStreams:
     async def read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer]:
         self.reads.append(options)
         await self._turn(name)
+        return self._found(name, options)
+
+    def try_read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer] | None:
+        return self._found(name, options) if self.quick else None
+
+    def _found(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer]:
         start, low = options.desired_start_sequence_number or 0, options.min_message_count or 1
         found = self.messages[name][start : start + (options.max_message_count or low)]
         if len(found) < low:

@@ -309,6 +309,14 @@ class StreamManager:
         start, least, most, timeout_s = _window(options)
         return await self.read_stored(name, start, least, most, READ_BYTES, timeout_s)
 
+    def try_read_parts(self, name: str, options: ReadMessagesOptions) -> list[Buffer] | None:
+        """Return what `read_parts` does if that needs no waiting; None: it may."""
+        start, least, most, _ = _window(options)
+        try:
+            return self.try_read(name, start, least, most, READ_BYTES)
+        except NotEnoughMessagesError:
+            return None
+
     async def read_blocks(
         self,
         name: str,

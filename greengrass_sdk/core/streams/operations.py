@@ -32,12 +32,22 @@ if TYPE_CHECKING:
     from greengrass_sdk.model.stream import MessageStreamInfo
     from greengrass_sdk.wire.blocks import Buffer
 
-__all__ = ["Manager", "append_of", "check_response", "perform", "read", "refusal", "wait_s"]
+__all__ = [
+    "Manager",
+    "append_of",
+    "check_response",
+    "perform",
+    "read",
+    "refusal",
+    "try_read",
+    "wait_s",
+]
 
 log = logging.getLogger(__name__)
 
 _EARLY = 0.1  # of a read's timeout: its answer must arrive before the client gives up
 _EARLY_MOST_S = 1.0
+_OPTIONS = {declared.key for declared in ReadMessagesOptions.attributes.values()}
 
 
 class Manager(Protocol):
@@ -57,6 +67,9 @@ class Manager(Protocol):
 
     async def read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer]:
         """Return messages, at least as many as asked for, in blocks: their parts, in a row."""
+
+    def try_read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer] | None:
+        """Return what `read_parts` does if that needs no waiting; None: it may."""
 
     async def list_streams(self) -> Sequence[str]:
         """Return the names of all streams."""
@@ -84,6 +97,18 @@ async def read(manager: Manager, body: dict[str, Any]) -> bytes:
     Raises:
         StreamError: The request breaks a rule, or the manager refused it.
     """
+    name, options = _read_of(body)
+    return _messages(name, await manager.read_parts(name, options))
+
+
+def try_read(manager: Manager, body: dict[str, Any]) -> bytes | None:
+    """Return what `read` does if that is to be had at once, without waiting for anything."""
+    name, options = _read_of(body)
+    parts = manager.try_read_parts(name, options)
+    return None if parts is None else _messages(name, parts)
+
+
+def _read_of(body: dict[str, Any]) -> tuple[str, ReadMessagesOptions]:
     name = body.get("streamName")
     if name is None:
         raise InvalidStreamRequestError("Property stream_name is required, but was None")
@@ -93,12 +118,28 @@ async def read(manager: Manager, body: dict[str, Any]) -> bytes:
             "Property read_messages_options is invalid because it must be of type "
             "ReadMessagesOptions"
         )
-    options = ReadMessagesOptions.from_dict(asked or {}).check()
+    asked = asked or {}
+    if asked.keys() <= _OPTIONS and set(map(type, asked.values())) <= {int}:
+        return name, _known_options(tuple(asked.items()))
+    return name, _options(asked)
+
+
+def _options(asked: dict[str, Any]) -> ReadMessagesOptions:
+    options = ReadMessagesOptions.from_dict(asked).check()
     timeout = options.read_timeout_millis
     if timeout:
         early = min(timeout * _EARLY, _EARLY_MOST_S * 1000)
         options = options.replaced(read_timeout_millis=int(timeout - early))
-    parts = await manager.read_parts(name, options)
+    return options
+
+
+@lru_cache(64)
+def _known_options(asked: tuple[tuple[str, int], ...]) -> ReadMessagesOptions:
+    """Return options that are small numbers; a client asks for the same again and again."""
+    return _options(dict(asked))
+
+
+def _messages(name: str, parts: Sequence[Buffer]) -> bytes:
     return encode_messages(head_of(name), b"".join(parts))
 
 

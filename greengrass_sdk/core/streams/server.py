@@ -412,7 +412,7 @@ class _Connection(asyncio.Protocol):
         self._server.running.add(running)
         if call.operation == Operation.APPEND:
             self._append(running)
-        else:
+        elif call.operation != Operation.READ or not self._read(running):
             running.task = self._server.loop.create_task(self._serve(running))
             running.task.add_done_callback(partial(self._served, running))
 
@@ -431,16 +431,37 @@ class _Connection(asyncio.Protocol):
         except StreamError as error:
             told(error)
 
+    def _read(self, running: _Running) -> bool:
+        """Answer a read without a task, and return whether that could be done."""
+        call = running.call
+        try:
+            messages = operations.try_read(self._server.manager, call.body)
+        except Exception as error:  # noqa: BLE001 - told to the client, and logged if ours
+            frame = self._refusal(call, error)
+        else:
+            if messages is None:
+                return False
+            frame = call.answer_read(messages)
+        self._reply_bounded(running, frame)
+        self._finish(running)
+        return True
+
     async def _serve(self, running: _Running) -> None:
         call = running.call
         try:
             frame = await self._perform(call)
         except Exception as error:  # noqa: BLE001 - told to the client, and logged if ours
-            status, text = operations.refusal(error)
-            log.debug("%s: operation %d: %s", self._name, call.operation, text)
-            frame = call.answer(status, text)
+            frame = self._refusal(call, error)
+        self._reply_bounded(running, frame)
+
+    def _refusal(self, call: Call, error: Exception) -> bytes:
+        status, text = operations.refusal(error)
+        log.debug("%s: operation %d: %s", self._name, call.operation, text)
+        return call.answer(status, text)
+
+    def _reply_bounded(self, running: _Running, frame: bytes) -> None:
         refused = operations.check_response(len(frame), self._limits.response_bytes)
-        self._reply(running, frame if refused is None else call.answer(*refused))
+        self._reply(running, frame if refused is None else running.call.answer(*refused))
 
     async def _perform(self, call: Call) -> bytes:
         manager = self._server.manager

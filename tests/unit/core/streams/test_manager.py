@@ -27,7 +27,7 @@ from greengrass_sdk.model.stream import (
     ReadMessagesOptions,
     StrategyOnFull,
 )
-from greengrass_sdk.wire.blocks import encode_body
+from greengrass_sdk.wire.blocks import encode_body, parse_blocks
 
 WAIT_S = 10.0
 
@@ -79,6 +79,18 @@ def test_messages_get_numbers_and_are_read():
         assert {("r", 5000)} == {(m.stream_name, m.ingest_time) for m in found}
 
     with_stream(story, clock=lambda: 5.0)
+
+
+def test_a_read_that_may_have_to_wait_is_not_done_at_once():
+    async def story(manager):
+        await manager.append_messages("r", [b"a"])
+        [block] = parse_blocks(b"".join(manager.try_read_parts("r", ReadMessagesOptions(0, 1, 9))))
+        assert [b"a"] == block.payloads()
+        assert manager.try_read_parts("r", ReadMessagesOptions(0, 2, 9)) is None
+        with pytest.raises(NotEnoughMessagesError):
+            await manager.read_parts("r", ReadMessagesOptions(0, 2, 9))
+
+    with_stream(story)
 
 
 def test_a_read_without_options_returns_the_oldest_message():

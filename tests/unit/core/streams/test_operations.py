@@ -43,6 +43,7 @@ def perform(*requests, manager=None):
 
 CREATE = (Operation.CREATE, {"definition": S})
 APPEND = (Operation.APPEND, {"name": "s", "payload": b"a"})
+NAMED = {"streamName": "s"}
 
 
 def test_a_stream_lives():
@@ -71,6 +72,20 @@ def test_describe_answers_with_numbers_for_enumerations():
     ]
     assert (1, 268435456) == (info["definition"]["strategyOnFull"], info["definition"]["maxSize"])
     assert int is type(info["definition"]["strategyOnFull"])
+
+
+@pytest.mark.parametrize("options", [{"minMessageCount": 1.0}, {"minMessageCount": [1]}])
+def test_options_are_checked_also_when_others_that_are_equal_were_good(options):
+    perform(
+        CREATE, APPEND, (Operation.READ, {**NAMED, "readMessagesOptions": {"minMessageCount": 1}})
+    )
+    with pytest.raises(InvalidStreamRequestError, match="min_message_count"):
+        perform((Operation.READ, {**NAMED, "readMessagesOptions": options}))
+
+
+def test_options_that_nobody_knows_are_a_newer_clients():
+    read = (Operation.READ, {**NAMED, "readMessagesOptions": {"newer": 5}})
+    assert 1 == len(perform(CREATE, APPEND, read))
 
 
 @pytest.mark.parametrize(

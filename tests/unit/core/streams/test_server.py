@@ -15,7 +15,13 @@ from fake_streams import FakeStreams
 from greengrass_sdk.core.streams import server as module
 from greengrass_sdk.core.streams.server import ServerLimits, StreamServer
 from greengrass_sdk.errors import ConfigError
-from greengrass_sdk.wire.streams import ClientSession, Operation, ServerSession, encode_frame
+from greengrass_sdk.wire.streams import (
+    ClientSession,
+    Operation,
+    ServerSession,
+    StreamStatus,
+    encode_frame,
+)
 
 pytestmark = pytest.mark.sockets
 
@@ -293,6 +299,23 @@ def test_a_read_may_take_as_long_as_it_said(serving):
         setting.streams.hold.set()
         operation, body = await peer.answer()
         assert (Operation.READ_RESPONSE, 0) == (operation, body["status"])
+
+    serving(conversation)
+
+
+def test_a_read_that_needs_no_waiting_is_answered_at_once(serving):
+    async def conversation(setting):
+        setting.streams.quick = True
+        peer = await setting.peer()
+        await peer.ask(Operation.CREATE, definition=S)
+        await peer.ask(Operation.APPEND, name="s", payload=b"x")
+        answer = await peer.ask(Operation.READ, streamName="s")
+        assert [b"x"] == [message["payload"] for message in answer["messages"]]
+        assert [] == setting.streams.reads
+        options = {"minMessageCount": 2, "maxMessageCount": 2}
+        answer = await peer.ask(Operation.READ, streamName="s", readMessagesOptions=options)
+        assert StreamStatus.NOT_ENOUGH_MESSAGES == answer["status"]
+        assert not setting.server.running
 
     serving(conversation)
 
