@@ -27,14 +27,18 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any
+    from typing import Any, TypeAlias
 
+    from greengrass_sdk._native._abc import Channel
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult, Message
     from greengrass_sdk.client.secrets import SecretValue
     from greengrass_sdk.client.session import Session
     from greengrass_sdk.client.shadows import AsyncShadow
     from greengrass_sdk.client.streams import AsyncStream
+
+    _Head: TypeAlias = tuple[int, int, int]
+    _Body: TypeAlias = tuple[bytes, bytes, bytes | memoryview]
 
 __all__ = ["AsyncClient"]
 
@@ -127,15 +131,9 @@ class AsyncClient:
         """Invoke a service of the core, of whose result only the payload is looked at."""
         connection = self._connection
         session = connection.session() if connection.ready else await self._session()
-        slot: _Slot[Frame] = _Slot()
+        data = service_payload(session, payload)
         head = (Kind.INVOKE, 0, session.endpoint)
-        body = (service.encode(), client_context, service_payload(session, payload))
-        number = session.channel.submit(*head, *body, slot.deliver)
-        try:
-            answer = await slot.future
-        except BaseException:
-            session.channel.cancel(number)
-            raise
+        answer = await _call(session, head, (service.encode(), client_context, data), None)
         return served(session, service, answer)
 
     async def secret(
@@ -222,16 +220,39 @@ class AsyncClient:
 
 class _Mailbox:
     """
-    What threads of channels have for the slots of one loop.
+    What the slots of one loop have for channels, and threads of channels for them.
 
-    However much comes before the loop looks, it is woken once.
+    What is asked in one turn of the loop is sent at its end, in one go: the core is woken once for
+    it. However much comes before the loop looks, it is woken once.
     """
 
-    __slots__ = ("_called", "_waiting")
+    __slots__ = ("_asked", "_called", "_waiting")
 
     def __init__(self) -> None:
+        self._asked: deque[tuple[_Slot[Frame], Channel, _Head, _Body]] = deque()
         self._waiting: deque[tuple[_Slot[Any], Any]] = deque()
         self._called = False
+
+    def ask(self, slot: _Slot[Frame], channel: Channel, head: _Head, body: _Body) -> None:
+        """Have the slot filled with the answer to a frame; in the loop."""
+        if not self._asked:
+            slot.future.get_loop().call_soon(self._submit)
+        self._asked.append((slot, channel, head, body))
+
+    def _submit(self) -> None:
+        asked = self._asked
+        try:
+            while asked:
+                slot, channel, head, body = asked.popleft()
+                if slot.future.done():  # nobody waits any more
+                    continue
+                try:
+                    slot.number = channel.submit(*head, *body, slot.deliver)
+                except Exception as error:  # noqa: BLE001 - it is for who asked
+                    slot.fill(error)
+        finally:
+            if asked:  # a signal handler raised
+                asyncio.get_running_loop().call_soon(self._submit)
 
     def put(self, slot: _Slot[_T], value: _T | BaseException) -> None:
         """Have a slot filled, from any thread."""
@@ -263,22 +284,28 @@ _mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Mailbox] = WeakKeyDict
 
 
 class _Slot(Generic[_T]):
-    """A future that a thread of the channel fills; what comes too late goes to `lost`."""
+    """
+    A future that a thread of the channel fills; what comes too late goes to `lost`.
 
-    __slots__ = ("_lost", "_mailbox", "future")
+    Attributes:
+        number: Of what is under way for it; None while there is nothing.
+    """
+
+    __slots__ = ("_lost", "future", "mailbox", "number")
 
     def __init__(self, lost: Callable[[_T], object] | None = None) -> None:
         loop = asyncio.get_running_loop()
         mailbox = _mailboxes.get(loop)
         if mailbox is None:
             mailbox = _mailboxes[loop] = _Mailbox()
-        self._mailbox = mailbox
+        self.mailbox = mailbox
+        self.number: int | None = None
         self._lost = lost
         self.future: asyncio.Future[_T] = loop.create_future()
 
     def deliver(self, value: _T | BaseException) -> None:
         """Fill the future, from any thread."""
-        self._mailbox.put(self, value)
+        self.mailbox.put(self, value)
 
     def fill(self, value: _T | BaseException) -> None:
         """Fill the future, in its loop."""
@@ -301,27 +328,25 @@ class _Slot(Generic[_T]):
             self._lost(value)
 
 
-async def _call(
-    session: Session,
-    head: tuple[int, int, int],
-    body: tuple[bytes, bytes, bytes | memoryview],
-    timeout_s: float | None,
-) -> Frame:
+async def _call(session: Session, head: _Head, body: _Body, timeout_s: float | None) -> Frame:
     """Send one frame and return its answer."""
     slot: _Slot[Frame] = _Slot()
-    number = session.channel.submit(*head, *body, slot.deliver)
+    topic, context, payload = body
+    if type(payload) is not bytes:  # but memory of the caller, who may change it before it is sent
+        body = topic, context, bytes(payload)
+    slot.mailbox.ask(slot, session.channel, head, body)
     try:
         if timeout_s is None:
             return await slot.future
         async with asyncio.timeout(timeout_s):
             return await slot.future
-    except TimeoutError as error:
-        session.channel.cancel(number)
-        raise RequestTimeoutError(
-            f"the core gave no answer within {timeout_s:g} s", timeout_s=timeout_s
-        ) from error
-    except BaseException:
-        session.channel.cancel(number)
+    except BaseException as error:
+        if slot.number is not None:
+            session.channel.cancel(slot.number)
+        if isinstance(error, TimeoutError) and timeout_s is not None:
+            raise RequestTimeoutError(
+                f"the core gave no answer within {timeout_s:g} s", timeout_s=timeout_s
+            ) from error
         raise
 
 

@@ -12,6 +12,7 @@ from fake_core import BOOT, FakeCore, ListeningCore, echo, result, verdict
 
 from greengrass_sdk import AsyncClient, InvokeResult, Message, errors
 from greengrass_sdk._native import Flag, Frame, Kind, Status, request_id
+from greengrass_sdk._native._py.channel import StreamChannel
 from greengrass_sdk.client import session
 from greengrass_sdk.client.aio import _Slot
 
@@ -110,6 +111,75 @@ def test_an_invocation_may_be_cancelled(core):
         assert {} == core.channel._exchange.calls
 
     asyncio.run(main())
+
+
+def test_what_is_cancelled_before_it_is_sent_is_not_sent(core):
+    async def main():
+        client = AsyncClient()
+        calls = [asyncio.create_task(client.invoke("f", name)) for name in ("one", "two")]
+        calls[1].add_done_callback(lambda _: None)
+        asyncio.get_running_loop().call_soon(calls[0].cancel)
+        await asyncio.wait(calls)
+        assert calls[0].cancelled()
+        assert b"two" == calls[1].result().payload
+
+    asyncio.run(main())
+    assert [b"two"] == [frame.payload for frame in core.frames]
+
+
+def test_what_is_asked_in_one_turn_is_sent_at_its_end(core, monkeypatch):
+    happened = []
+    submit = StreamChannel.submit
+
+    def told(*fields):
+        happened.append("sent")
+        return submit(*fields)
+
+    async def ask(client):
+        happened.append("asked")
+        return await client.invoke("f", b"x")
+
+    async def main():
+        client = AsyncClient()
+        await asyncio.gather(*(ask(client) for _ in range(3)))
+
+    monkeypatch.setattr(StreamChannel, "submit", told)
+    asyncio.run(main())
+    assert ["asked"] * 3 + ["sent"] * 3 == happened
+
+
+def test_what_was_asked_is_what_the_memory_held_then(core):
+    async def main():
+        memory = bytearray(b"then")
+        call = asyncio.create_task(AsyncClient().invoke("f", memory))
+        asyncio.get_running_loop().call_soon(memory.__setitem__, slice(None), b"late")
+        return (await call).payload
+
+    assert b"then" == asyncio.run(main())
+
+
+def test_what_a_signal_handler_interrupts_takes_no_other_request_along(core, monkeypatch):
+    submit = StreamChannel.submit
+
+    def interrupted(*_fields):
+        monkeypatch.setattr(StreamChannel, "submit", submit)
+        raise KeyboardInterrupt
+
+    async def main():
+        client = AsyncClient()
+        return await asyncio.gather(*(client.invoke("f", name) for name in ("one", "two")))
+
+    monkeypatch.setattr(StreamChannel, "submit", interrupted)
+    loop = asyncio.new_event_loop()
+    both = loop.create_task(main())
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(both)
+    assert b"two" == loop.run_until_complete(asyncio.to_thread(core.wait, 1))[0].payload
+    both.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(both)
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
 
 
 def test_one_client_serves_loop_after_loop(core):
