@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def greengrass_world(request: pytest.FixtureRequest) -> str:
     """What this test runs on, `fake` or `core`; override it to run tests on both."""
     return str(request.config.getoption("greengrass_world"))

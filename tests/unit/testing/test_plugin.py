@@ -158,15 +158,21 @@ def test_a_world_that_there_is_not_is_refused(run):
     result.stderr.fnmatch_lines(["*--greengrass: invalid choice: 'moon'*"])
 
 
-def test_the_plugin_imports_nothing_of_the_package_before_it_is_needed(run):
-    body = """
+def test_the_plugin_imports_nothing_before_a_test_needs_it(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile("""
 def test_x():
     import sys
-    loaded = {name for name in sys.modules if name.startswith("greengrass_sdk")}
-    assert loaded <= {"greengrass_sdk", "greengrass_sdk.testing", "greengrass_sdk.testing.plugin"}
-"""
-    result = run(body, "-p", "no:cacheprovider", head="")
-    result.assert_outcomes(passed=1)
+    with open("modules", "w") as file:
+        file.write(" ".join(sys.modules))
+""")
+    loaded = []
+    for plugins in ([], ["-p", "greengrass_sdk.testing.plugin"]):
+        pytester.runpytest_subprocess(*plugins).assert_outcomes(passed=1)
+        loaded.append(set((pytester.path / "modules").read_text().split()))
+    without, unused = loaded
+    package = ["greengrass_sdk", "greengrass_sdk.testing", "greengrass_sdk.testing.plugin"]
+    assert package == sorted(unused - without)
 
 
 def test_it_works_under_xdist(run):
