@@ -232,9 +232,9 @@ class Pool:
         return worker
 
     def _attend(self, function: ManagedFunction, worker: WorkerProcess) -> None:
-        """Do for a new worker what can wait until it was asked for."""
+        """Do what can wait until a worker was asked for; a brief one may have ended by then."""
+        worker.listen()
         if worker.peer in self._owners:
-            worker.listen()
             self._tell(function, worker.state, None, None)
 
     async def _ask(self, function: ManagedFunction, worker: WorkerProcess, zygote: Zygote) -> None:

@@ -158,8 +158,9 @@ class WorkerProcess:
             self._outputs[descriptor] = (RecordAssembler(), level)
 
     def listen(self) -> None:
-        """Read from now on what it logs and prints."""
-        self.loop.add_reader(self.channels.log.fileno(), self._read_records)
+        """Read from now on what it logs and prints; after :meth:`close`, what is still printed."""
+        if self.channels.log.fileno() >= 0:
+            self.loop.add_reader(self.channels.log.fileno(), self._read_records)
         for descriptor in self._outputs:
             self.loop.add_reader(descriptor, self._read_output, descriptor)
 

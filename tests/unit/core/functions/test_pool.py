@@ -10,8 +10,9 @@ import pytest
 
 from greengrass_sdk import _native
 from greengrass_sdk._native import Flag
-from greengrass_sdk.core.functions.pool import Backoff
+from greengrass_sdk.core.functions.pool import Backoff, Pool
 from greengrass_sdk.core.functions.worker import Channels
+from greengrass_sdk.core.functions.zygote import Zygote
 
 CODE = """
     import os, signal, sys, time
@@ -271,6 +272,28 @@ def test_a_worker_that_cannot_be_started_ends_its_item(run, monkeypatch):
         flags, document = await bench.invoke("f")
         assert Flag.UNHANDLED == flags
         assert "the worker could not be started: no processes left" in document["errorMessage"]
+
+    run(play, code=CODE, group=DEMAND)
+
+
+def test_a_worker_that_was_born_and_died_in_one_turn_of_the_loop_leaves_no_descriptors(
+    run, monkeypatch
+):
+    async def play(bench):
+        attend, spawn, born = Pool._attend, Zygote.spawn, []
+        monkeypatch.setattr(Pool, "_attend", lambda *arguments: born.append(arguments))
+
+        async def tell_when_it_is_dead(zygote, request, fds):
+            spawned = await spawn(zygote, request, fds)
+            await bench.until(lambda: request.worker not in bench.managed("f").workers)
+            return spawned
+
+        monkeypatch.setattr(Zygote, "spawn", tell_when_it_is_dead)
+        bench.start()
+        assert Flag.UNHANDLED == (await bench.invoke("f", {"exit": 3}))[0]
+        [(pool, function, worker)] = born
+        attend(pool, function, worker)
+        await bench.until(lambda: not worker.has_outputs)
 
     run(play, code=CODE, group=DEMAND)
 

@@ -21,13 +21,14 @@ class Log:
         self.records.append((level, origin, message))
 
 
-def run(play):
+def run(play, *, listens=True):
     async def scenario():
         log = Log()
         lost: list[WorkerProcess] = []
         channels = Channels.open()
         worker = WorkerProcess("f", channels, asyncio.get_running_loop(), log, lost.append)
-        worker.listen()
+        if listens:
+            worker.listen()
         try:
             await play(worker, log, lost)
         finally:
@@ -113,6 +114,18 @@ def test_drain_takes_what_was_written_before_the_end():
         assert not worker.has_outputs
 
     run(play)
+
+
+def test_what_a_worker_printed_that_was_closed_before_it_was_listened_to_is_read_to_its_end():
+    async def play(worker, log, _):
+        worker.close()
+        worker.listen()
+        os.write(worker.channels.theirs[2], b"last words\n")
+        worker.channels.close_theirs()
+        await until(lambda: not worker.has_outputs)
+        assert [("INFO", "stdout", "last words")] == log.records
+
+    run(play, listens=False)
 
 
 def test_a_worker_that_closes_its_channel_is_lost_if_no_exit_is_reported(monkeypatch):
