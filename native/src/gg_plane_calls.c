@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- ring peers --- */
 
@@ -252,22 +253,66 @@ int gg_plane_receive(struct gg_plane *plane, uint32_t peer, const uint8_t *data,
                           gg_router_receive(router, peer, data, frame, now));
 }
 
+/* The ring peer that waits for the result of a worker; NULL if it is none. */
+static const struct gg_link *awaiting(const struct gg_plane *plane,
+                                      uint32_t peer)
+{
+    const struct gg_peer *known = gg_table_get(&plane->router->peers, peer);
+    const struct gg_item *item;
+
+    if (known == NULL || known->worker == NULL ||
+        known->worker->sent.first == NULL)
+        return NULL;
+    item = GG_OF(known->worker->sent.first, struct gg_item, place);
+    return item->caller == NULL ? NULL
+                                : gg_plane_link(plane, item->caller->number);
+}
+
+/* A result that needs a descriptor is written into it at once, not copied
+ * before. NULL if it needs none, or there is none to be had. */
+static struct gg_blob *written(struct gg_plane *plane, uint32_t peer,
+                               const struct gg_view *view)
+{
+    const struct gg_link *link = awaiting(plane, peer);
+    uint64_t length = GG_FRAME_HEADER + sizeof view->id + view->payload.size;
+    struct gg_blob *content;
+    int fd = -1;
+
+    if (link == NULL || gg_link_takes_inline(link, length) ||
+        plane->handles >= GG_HANDLES_MOST ||
+        view->payload.size > plane->router->work.payload_bytes ||
+        view->payload.size > GG_BULK_MOST ||
+        gg_bulk_create(view->payload.at, (uint32_t)view->payload.size, &fd) !=
+            GG_OK)
+        return NULL;
+    content = gg_blob_held(&plane->memory, fd, view->payload.size);
+    if (content == NULL)
+        (void)close(fd);
+    else
+        plane->handles++;
+    return content;
+}
+
 size_t gg_plane_end(struct gg_plane *plane, uint32_t peer, uint32_t endpoint,
                     const uint8_t *payloads, const struct gg_ending *endings,
                     size_t count, double now)
 {
     struct gg_router *router = gg_plane_enter(plane);
     struct gg_view view = {.endpoint = endpoint, .kind = GG_RESULT};
+    int status = GG_OK;
     size_t done = 0;
 
-    view.payload.at = payloads;
-    while (done < count) {
+    while (done < count && status != GG_ENOMEM) {
         view.id = endings[done].id;
+        view.payload.at = payloads;
         view.payload.size = (size_t)endings[done].size;
-        if (gg_router_take(router, peer, &view, now) == GG_ENOMEM)
-            break;
-        view.payload.at += view.payload.size;
-        done++;
+        view.content = written(plane, peer, &view);
+        if (view.content != NULL)
+            view.payload.at = NULL;
+        status = gg_router_take(router, peer, &view, now);
+        gg_blob_drop(&plane->memory, view.content);
+        payloads += view.payload.size;
+        done += status != GG_ENOMEM;
     }
     (void)gg_plane_leave(plane, GG_OK);
     return done;

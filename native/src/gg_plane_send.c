@@ -200,6 +200,11 @@ static uint32_t half_of(const struct gg_link *link)
     return gg_ring_inline(link->port.segment.down_capacity);
 }
 
+int gg_link_takes_inline(const struct gg_link *link, uint64_t length)
+{
+    return length <= half_of(link);
+}
+
 /* Whether its payload needs a descriptor, or is one already. */
 static int is_bulk(const struct gg_link *link, const struct gg_output *frame)
 {

@@ -548,6 +548,37 @@ TEST(the_owner_ends_several_items_in_one_turn)
     close_scene(&scene);
 }
 
+TEST(a_large_result_of_the_owner_reaches_its_caller)
+{
+    static struct scene scene;
+    static uint8_t large[RING];
+    const struct gg_rules rules = {3.0, 60.0, 100, 1 << 20, 1, 1, 1, 0};
+    const struct gg_frame ready = {.kind = GG_READY, .endpoint = 7};
+    struct gg_ending ending = {0, sizeof large};
+    struct frame got;
+
+    open_scene(&scene, 1, 1 << 20);
+    CHECK_INT(GG_OK, gg_plane_define_function(scene.plane, 7, &rules,
+                                              (const uint8_t *)"7", 1));
+    CHECK_INT(GG_OK, gg_plane_attach_worker(scene.plane, 70, 7, now()));
+    CHECK_INT(GG_OK, gg_plane_receive(scene.plane, 70, (const uint8_t *)"",
+                                      &ready, now()));
+    gg_fill(large, sizeof large, 5);
+    gg_plane_tap(scene.plane, 1);
+    for (int i = 0; i < 2 * GG_BULK_IN_FLIGHT; i++) {
+        CHECK_INT(GG_OK, send_as(&scene.workers[0], GG_INVOKE, 20, "7", "in",
+                                 2));
+        ending.id = expect(&scene, GG_SEND)->id;
+        CHECK_INT(1, gg_plane_end(scene.plane, 70, 7, large, &ending, 1,
+                                  now()));
+        got = receive(&scene.workers[0]);
+        CHECK_INT(sizeof large, got.size);
+        CHECK(gg_is_filled(got.payload, got.size, 5));
+        free(got.payload);
+    }
+    close_scene(&scene);
+}
+
 TEST(a_word_says_whether_there_is_something_to_take)
 {
     static struct scene scene;

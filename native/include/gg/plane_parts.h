@@ -132,6 +132,8 @@ void gg_link_move(struct gg_link *link, struct gg_list *list);
  * nothing was done. */
 GG_NODISCARD int gg_link_put(struct gg_plane *plane, struct gg_link *link,
                              struct gg_outputs *outputs);
+/* Whether a frame of this length needs no descriptor. */
+int gg_link_takes_inline(const struct gg_link *link, uint64_t length);
 /* Show the peer what was put; send what waits, or see to it that room for it
  * wakes the thread. */
 void gg_link_settle(struct gg_plane *plane, struct gg_link *link);
