@@ -9,11 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
+from attrs import evolve, fields
 
-from greengrass_sdk.errors import InvalidInputError
+from greengrass_sdk.errors import ConfigError, InvalidInputError
 from greengrass_sdk.model.arn import function_arn, parse_lambda_arn
 from greengrass_sdk.model.directory import Directory
+from greengrass_sdk.model.function import Function
 from greengrass_sdk.model.group import (
     Device,
     Group,
@@ -31,11 +32,22 @@ from greengrass_sdk.testing.modules import find_code
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from greengrass_sdk.model.function import Function
-
-__all__ = ["Declarations", "code_of", "file_of", "handler_name", "working_directory"]
+__all__ = [
+    "Declarations",
+    "code_of",
+    "file_of",
+    "group_of",
+    "handler_name",
+    "new_function",
+    "working_directory",
+]
 
 _INLINE = "test.handler"
+_OPTIONS = [
+    option.name
+    for option in fields(Function)
+    if option.name not in {"name", "handler", "code", "arn", "line"}
+]
 _DEFAULTS = Group(name="test", core="test-core", streams=Streams(enabled=True, port=0))
 
 
@@ -217,6 +229,23 @@ def _path(name: str) -> Path:
     return Path(name)
 
 
+def new_function(name: str, handler: str, code: Path, arn: str = "", **options: Any) -> Function:
+    """
+    Return a function as `add_function` is told of it.
+
+    Raises:
+        TypeError: There is no such option; the message says what is nearest.
+        InvalidInputError: A value is not allowed.
+    """
+    for option in options.keys() - _OPTIONS:
+        near = get_close_matches(option, _OPTIONS, n=1)
+        raise TypeError(
+            f"add_function has no option {option!r}; "
+            + (f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(_OPTIONS)}")
+        )
+    return Function(name=name, handler=handler, code=code, arn=arn, **options)
+
+
 def handler_name(handler: Callable[[Any, Any], Any]) -> str:
     """Return a handler string for a callable, for texts."""
     module = getattr(handler, "__module__", None)
@@ -254,7 +283,8 @@ def code_of(handler: str, code: str | Path | None, beside: str | None) -> Path:
     if code is not None:
         folder = file_of(code, beside).absolute()
         if not folder.exists():
-            raise InvalidInputError(_no_code(Path(code), beside))
+            names = [path.name for path in _around(beside) if path.is_dir()]
+            raise InvalidInputError(_not_there("code", Path(code), beside, names))
         return folder
     module = handler.rpartition(".")[0]
     found = find_code(module)
@@ -272,13 +302,34 @@ def _is_folder_of(folder: Path, module: str) -> bool:
     return (folder / f"{module}.py").is_file() and not (folder / "__init__.py").exists()
 
 
-def _no_code(code: Path, beside: str | None) -> str:
+def group_of(path: str | os.PathLike[str], beside: str | None) -> Path:
+    """
+    Return a group file, or its folder, that a test names; see `file_of`.
+
+    Raises:
+        ConfigError: It is not there.
+    """
+    file = file_of(path, beside)
+    if not file.exists():
+        names = [path.name for path in _around(beside) if path.suffix == ".toml" or path.is_dir()]
+        raise ConfigError(_not_there("group file", Path(path), beside, names))
+    return file
+
+
+def _folders(beside: str | None) -> list[Path]:
     folders = [Path.cwd()] if beside is None else [Path(beside).parent, Path.cwd()]
-    names = [] if code.is_absolute() else [str(folder) for folder in dict.fromkeys(folders)]
-    known = [p.name for folder in folders for p in folder.glob("*") if p.is_dir()]
-    near = get_close_matches(code.name, known, n=1)
+    return list(dict.fromkeys(folders))
+
+
+def _around(beside: str | None) -> list[Path]:
+    return [path for folder in _folders(beside) for path in folder.glob("*")]
+
+
+def _not_there(what: str, path: Path, beside: str | None, names: list[str]) -> str:
+    places = [] if path.is_absolute() else [str(folder) for folder in _folders(beside)]
+    near = get_close_matches(path.name, names, n=1)
     return (
-        f"there is no code {str(code)!r}"
-        + (f" in {' or '.join(names)}" if names else "")
+        f"there is no {what} {str(path)!r}"
+        + (f" in {' or '.join(places)}" if places else "")
         + (f"; did you mean {near[0]!r}?" if near else "")
     )

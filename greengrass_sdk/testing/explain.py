@@ -7,11 +7,11 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from greengrass_sdk.testing.records import FunctionFailure, LogRecord, Message
 
-__all__ = ["everything", "missing", "nearest_text"]
+__all__ = ["everything", "missing", "nearest_text", "other_functions"]
 
 _MOST = 20  # messages and log records of a function that are shown
 
@@ -56,6 +56,15 @@ def nearest_text(row: Mapping[str, str] | None) -> str:
         f"nearest is subscription {row['id']!r} ({row['source']} -> {row['target']}),"
         f" but {row['why']}"
     )
+
+
+def other_functions(name: str, names: Collection[str]) -> str:
+    """Return which functions there are, where one was named that there is not."""
+    if not names:
+        return "the group has no functions; add_function adds one"
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near and near[0] != name else ""
+    return f"{hint}the functions of the group: {', '.join(names)}"
 
 
 def _lines(messages: Sequence[Message]) -> str:

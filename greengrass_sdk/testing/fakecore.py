@@ -16,9 +16,13 @@ from greengrass_sdk.client.secrets import CURRENT
 from greengrass_sdk.client.session import Session
 from greengrass_sdk.core.layout import Layout
 from greengrass_sdk.core.router.table import TOOL, Table
-from greengrass_sdk.errors import CoreUnavailableError, FunctionError, InvalidInputError
+from greengrass_sdk.errors import (
+    CoreUnavailableError,
+    FunctionError,
+    FunctionNotFoundError,
+    InvalidInputError,
+)
 from greengrass_sdk.model.arn import CLOUD
-from greengrass_sdk.model.function import Function
 from greengrass_sdk.runtime.outcome import from_user_code
 from greengrass_sdk.testing import identity
 from greengrass_sdk.testing.clock import VirtualClock
@@ -26,8 +30,9 @@ from greengrass_sdk.testing.cloud import FakeCloud
 from greengrass_sdk.testing.declarations import (
     Declarations,
     code_of,
-    file_of,
+    group_of,
     handler_name,
+    new_function,
     working_directory,
 )
 from greengrass_sdk.testing.engine import BOOT, Engine
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult
     from greengrass_sdk.core.secrets.store import MemoryStore
+    from greengrass_sdk.model.function import Function
     from greengrass_sdk.model.group import Limits
     from greengrass_sdk.testing.functions import Member
     from greengrass_sdk.testing.greengrass import FunctionOptions, Handler, Named
@@ -128,11 +134,11 @@ class FakeCore(Greengrass):
         if isinstance(handler, str):
             beside = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the test's file
             folder = code_of(handler, None if code is None else Path(code), beside)
-            model = Function(name=name, code=folder, handler=handler, **options)
+            model = new_function(name, handler, folder, **options)
             return self._handle(self._declared.add_function(model, None))
         folder = working_directory() if code is None else Path(code).absolute()
         arn = self._declared.arn(name, options.get("version", "1"))
-        model = Function(name=name, code=folder, handler=handler_name(handler), arn=arn, **options)
+        model = new_function(name, handler_name(handler), folder, arn, **options)
         member = self._declared.add_function(model, handler)
         namespace = identity.namespace_of(handler)
         if namespace is not None:
@@ -171,7 +177,7 @@ class FakeCore(Greengrass):
         """Add everything that a group file declares; see `Greengrass`."""
         self._check_open()
         beside = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the test's file
-        self._declared.load(file_of(path, beside), started=self._engine is not None)
+        self._declared.load(group_of(path, beside), started=self._engine is not None)
 
     def function(self, name: str) -> FakeFunction:
         """Return a function of the group, also one that a group file declared."""
@@ -227,6 +233,8 @@ class FakeCore(Greengrass):
         try:
             return call.finish(answer)
         except FunctionError as error:
+            if isinstance(error, FunctionNotFoundError):
+                error.add_note(self._other_functions(function))
             if cause is None:
                 raise
             raise error from cause.with_traceback(from_user_code(cause) or cause.__traceback__)
@@ -242,7 +250,11 @@ class FakeCore(Greengrass):
         """Invoke a function as an event and return the request id; see `Greengrass`."""
         call, answer = self._call(function, payload, qualifier, client_context, event=True)
         self._running.settle()
-        return call.accept(answer)
+        try:
+            return call.accept(answer)
+        except FunctionNotFoundError as error:
+            error.add_note(self._other_functions(function))
+            raise
 
     def _call(
         self,

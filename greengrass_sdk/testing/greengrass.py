@@ -425,6 +425,9 @@ class Greengrass(ABC):
         wanted = "any topic" if topic_filter is None else topic_filter
         return Messages(found, lambda: explain.missing(wanted, everything, len(self._failures)))
 
+    def _other_functions(self, function: Named) -> str:
+        return explain.other_functions(name_of(function), self.function_names)
+
     @property
     def errors(self) -> list[FunctionFailure]:
         """
@@ -494,5 +497,16 @@ class Greengrass(ABC):
 
 
 def name_of(function: Named) -> str:
-    """Return what a test calls a function, device or the cloud."""
-    return function if isinstance(function, str) else function.name
+    """
+    Return what a test calls a function, device or the cloud.
+
+    Raises:
+        InvalidInputError: It is no name, but a handler, say.
+    """
+    if isinstance(function, str):
+        return function
+    if isinstance(function, GreengrassFunction):
+        return function.name
+    raise InvalidInputError(
+        f"{function!r} names no function: give its name in the group, or what add_function returned"
+    )

@@ -26,15 +26,15 @@ from greengrass_sdk.core.router.table import Table
 from greengrass_sdk.core.secrets.store import CURRENT
 from greengrass_sdk.errors import (
     CoreUnavailableError,
+    FunctionNotFoundError,
     LimitExceededError,
     NoSubscriptionError,
     RequestTimeoutError,
 )
 from greengrass_sdk.model.arn import CLOUD
-from greengrass_sdk.model.function import Function
 from greengrass_sdk.testing import identity
 from greengrass_sdk.testing.coreprocess import CoreProcess
-from greengrass_sdk.testing.declarations import Declarations, code_of, file_of
+from greengrass_sdk.testing.declarations import Declarations, code_of, group_of, new_function
 from greengrass_sdk.testing.differences import WAIT_S, differs
 from greengrass_sdk.testing.greengrass import Greengrass, name_of
 from greengrass_sdk.testing.happenings import Happenings
@@ -95,7 +95,7 @@ class RealCore(Greengrass):
             folder = code_of(handler, None if code is None else Path(code), beside)
         else:
             folder, handler = _importable(handler)
-        model = Function(name=name, code=folder, handler=handler, **options)
+        model = new_function(name, handler, folder, **options)
         self._declared.add_function(model, None)
         return RealFunction(name, self)
 
@@ -133,7 +133,7 @@ class RealCore(Greengrass):
         """Add everything that a group file declares; see `Greengrass`."""
         self._check_changeable()
         beside = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - the test's file
-        self._declared.load(file_of(path, beside), started=False)
+        self._declared.load(group_of(path, beside), started=False)
 
     def function(self, name: str) -> RealFunction:
         """Return a function of the group."""
@@ -209,7 +209,11 @@ class RealCore(Greengrass):
         name, session = name_of(function), self._tools.session
         call = Invocation(session, name, payload, qualifier, client_context, event=event)
         data, context = bytes(call.payload), bytes(call.context)
-        answer = self._tools.invoke(call.function, data, client_context=context, event=event)
+        try:
+            answer = self._tools.invoke(call.function, data, client_context=context, event=event)
+        except FunctionNotFoundError as error:
+            error.add_note(self._other_functions(function))
+            raise
         self._settle()
         return call, answer
 

@@ -79,7 +79,12 @@ class Message:
         Raises:
             ValueError: It is not JSON.
         """
-        return json.loads(self.payload)
+        try:
+            return json.loads(self.payload)
+        except ValueError as error:
+            shown = _short(self.payload)
+            error.add_note(f"the message on {self.subject!r} is no JSON, it is: {shown}")
+            raise
 
     @property
     def text(self) -> str:

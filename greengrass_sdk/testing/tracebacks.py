@@ -49,6 +49,6 @@ def _shortened(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def _is_library(file: str) -> bool:
-    if file.startswith("<frozen "):
+    if file.startswith(("<frozen ", "<attrs generated ")):
         return True
     return file.startswith(_LIBRARY) and not any(part in _INSTALLED for part in Path(file).parts)

@@ -10,7 +10,15 @@ import pytest
 
 from greengrass_sdk import ConfigError, InvalidInputError
 from greengrass_sdk.model.function import Function
-from greengrass_sdk.testing.declarations import Declarations, code_of, file_of, handler_name
+from greengrass_sdk.testing.declarations import (
+    Declarations,
+    code_of,
+    file_of,
+    group_of,
+    handler_name,
+    new_function,
+    working_directory,
+)
 
 GROUP = """
 schema = 1
@@ -144,3 +152,34 @@ def test_a_folder_that_is_no_package_is_the_code_of_the_module_of_its_name(tmp_p
     assert tmp_path / "climate" == code_of("climate.f", None, None)
     (tmp_path / "climate" / "__init__.py").touch()
     assert tmp_path == code_of("climate.climate.f", None, None)
+
+
+def test_a_group_file_that_is_not_there_is_named_with_where_it_was_looked_for(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "group.toml").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    beside = str(tmp_path / "test_x.py")
+    assert tmp_path / "group.toml" == group_of("group.toml", beside)
+    with pytest.raises(ConfigError) as caught:
+        group_of("grup.toml", beside)
+    places = f"{tmp_path} or {tmp_path / 'here'}"
+    assert f"there is no group file 'grup.toml' in {places}; did you mean 'group.toml'?" == str(
+        caught.value
+    )
+
+
+def test_an_option_that_there_is_not_is_told_with_the_nearest():
+    with pytest.raises(TypeError, match=r"no option 'timeout'; did you mean 'timeout_s'\?$"):
+        new_function("f", "a.b", Path("/"), timeout=3)
+    with pytest.raises(TypeError, match="no option 'xyz'; it has: version, pinned, timeout_s"):
+        new_function("f", "a.b", Path("/"), xyz=3)
+    assert 3.0 == new_function("f", "a.b", Path("/"), timeout_s=3).timeout_s
+
+
+def test_the_working_directory_is_that_of_now(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert tmp_path / name == working_directory()

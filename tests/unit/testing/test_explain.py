@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from greengrass_sdk.testing import FunctionFailure, LogRecord, Message
-from greengrass_sdk.testing.explain import everything, missing, nearest_text
+from greengrass_sdk.testing.explain import everything, missing, nearest_text, other_functions
 
 
 def test_what_is_missing_is_told_with_what_came_instead():
@@ -35,3 +35,8 @@ def test_the_nearest_row_is_named_with_what_it_lacks():
     row = {"id": "r", "source": "a", "target": "b", "why": "its subject is 'x'"}
     assert "nearest is subscription 'r' (a -> b), but its subject is 'x'" == nearest_text(row)
     assert "the group has no subscription" == nearest_text(None)
+
+
+def test_the_functions_that_there_are_are_named():
+    assert "the group has no functions; add_function adds one" == other_functions("f", [])
+    assert "the functions of the group: f, g" == other_functions("f", ["f", "g"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from greengrass_sdk import Client, InvalidInputError
+from greengrass_sdk import Client, FunctionNotFoundError, InvalidInputError
 from greengrass_sdk.testing import FakeCore, Greengrass, UnreadErrors
 from greengrass_sdk.testing.greengrass import name_of
 
@@ -57,3 +57,14 @@ def test_a_function_is_named_by_itself_or_its_name(core):
 def test_closing_twice_is_allowed():
     with FakeCore() as core:
         core.close()
+
+
+def test_who_names_no_function_hears_what_there_is(core):
+    with pytest.raises(InvalidInputError, match=r"names no function: give its name in the group"):
+        core.subscribe("cloud", "t", handler)
+    core.add_function("climate", handler)
+    for invoke in (core.invoke, core.invoke_async):
+        with pytest.raises(FunctionNotFoundError) as caught:
+            invoke("climat")
+        hint = "did you mean 'climate'? the functions of the group: climate"
+        assert [hint] == caught.value.__notes__

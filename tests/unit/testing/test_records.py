@@ -58,3 +58,9 @@ def test_log_records_and_failures_show_themselves():
     failure = FunctionFailure("f", "handled", "Traceback\nValueError: x", trigger="t")
     assert "FunctionFailure('f', handled, 'ValueError: x')" == repr(failure)
     assert "function 'f' (handled on t):\nTraceback\nValueError: x" == failure.describe()
+
+
+def test_a_payload_that_is_no_json_is_shown():
+    with pytest.raises(ValueError, match="Expecting value") as caught:
+        Message("t", "f", b"hello").json()
+    assert ["the message on 't' is no JSON, it is: hello"] == caught.value.__notes__

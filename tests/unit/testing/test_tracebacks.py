@@ -34,10 +34,17 @@ def test_an_error_of_ours_ends_where_the_test_called_us():
 
 def test_what_the_library_did_for_us_is_cut_too(tmp_path):
     with FakeCore() as core:
-        error = caught(lambda: core.load(tmp_path / "none.toml"))
+        error = caught(lambda: core.load(tmp_path))
     assert {"test_tracebacks.py"} == set(files(error))
     assert error.__cause__ is not None
     assert [] == files(error.__cause__)
+
+
+def test_methods_that_attrs_writes_for_us_are_cut_too():
+    with FakeCore() as core:
+        error = caught(lambda: core.add_function("f", "no_module"))
+    assert "handler: must be MODULE.FUNCTION" in str(error)
+    assert {"test_tracebacks.py"} == set(files(error))
 
 
 def test_what_the_library_did_for_a_test_stays():
