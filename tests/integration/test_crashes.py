@@ -262,7 +262,10 @@ def test_commands_for_a_core_that_was_killed_say_so(project, command):
 
 
 def test_kill_9_of_a_zygote_ends_its_workers_and_functions_come_back(project):
-    with RunningCore(project) as core, Client(root=core.root, name="tester") as client:
+    with (
+        RunningCore(project, env={"GREENGRASS_DEBUGGABLE": "1"}) as core,
+        Client(root=core.root, name="tester") as client,
+    ):
         core.wait(is_running("pinned"))
         first = client.invoke("demand").json(), client.invoke("pinned").json()
         before = Footprint.settled(core.process.pid)

@@ -559,6 +559,7 @@ def test_multiprocessing_works_and_its_children_end_on_sigterm(rig):
 # --- identity, limits, descriptors -----------------------------------------------------
 
 
+@pytest.mark.looks_inside
 @pytest.mark.parametrize("prepared", [True, False])
 def test_a_worker_has_only_the_descriptors_it_was_born_with(rig, eventually, prepared):
     if prepared:

@@ -87,6 +87,7 @@ def test_nobody_else_notices_the_end_of_a_worker(rig):
     assert other.answer(b"5") == 5
 
 
+@pytest.mark.looks_inside
 def test_two_hundred_spawns_leave_no_descriptor_and_no_process(rig, eventually):
     code = rig.code(IDLE)
     rig.start(code).close()
@@ -289,7 +290,7 @@ def test_a_change_of_user_does_not_undo_that(make_rig, tmp_path, debuggable, dum
 
 
 def test_nothing_of_the_zygotes_environment_is_left_in_a_workers_memory_of_it(make_rig):
-    rig = make_rig(environment={"LEAK": "s3cret"})
+    rig = make_rig(environment={"LEAK": "s3cret", "GREENGRASS_DEBUGGABLE": "1"})
     worker = rig.start(IDLE)
     assert b"s3cret" not in Path(f"/proc/{worker.pid}/environ").read_bytes()
 

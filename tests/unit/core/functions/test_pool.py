@@ -10,7 +10,8 @@ import pytest
 
 from greengrass_sdk import _native
 from greengrass_sdk._native import Flag
-from greengrass_sdk.core.functions.pool import Backoff, Pool
+from greengrass_sdk.core.functions.backoff import Backoff
+from greengrass_sdk.core.functions.pool import Pool
 from greengrass_sdk.core.functions.worker import Channels
 from greengrass_sdk.core.functions.zygote import Zygote
 

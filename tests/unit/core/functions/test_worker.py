@@ -50,6 +50,12 @@ async def until(condition):
     ("status", "reason", "error_type"),
     [
         (3 << 8, "the worker exited with code 3", "Runtime.ExitError"),
+        (
+            70 << 8,
+            "the worker exited with code 70: unless the function asked for it, the runtime failed,"
+            " and its log tells why",
+            "Runtime.ExitError",
+        ),
         (signal.SIGKILL, "the worker was ended by signal 9 (SIGKILL)", "Runtime.SignalError"),
         (63, "the worker was ended by signal 63 (unknown)", "Runtime.SignalError"),
         (None, "the worker was killed because its zygote died", "Runtime.ExitError"),

@@ -353,7 +353,7 @@ def installed_pythons():
     for minor in range(11, 16):
         for folder in folders:
             python = Path(folder, f"python3.{minor}")
-            if python.exists() and "shims" not in folder:
+            if os.access(python, os.X_OK) and "shims" not in folder:
                 found.setdefault(minor, python)
     return found
 
