@@ -77,6 +77,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "FAULT",
     "FDS",
     "MESSAGE_BYTES",
     "RING",
@@ -92,6 +93,9 @@ VERSION = 1
 
 MESSAGE_BYTES = 1024 * 1024
 """The largest packet; a function's environment is most of it."""
+
+FAULT = 70
+"""What a worker exits with if the runtime itself fails."""
 
 FDS = 6
 """The most descriptors that come with a spawn request."""

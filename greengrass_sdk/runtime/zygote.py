@@ -45,6 +45,7 @@ __all__ = ["Zygote", "main"]
 # Without a request before the next spare is forked: the worker that just started comes first, but
 # each of several that start in a row is to find one.
 _QUIET_MS = 3
+_STDERR = 3  # among the descriptors of a spawn request
 _LAST_EXITS_S = 2.0  # killed workers are gone in milliseconds; one in a stuck system call is not
 
 
@@ -200,17 +201,16 @@ class Zygote:
             birth.settle(self._origins)
             output = worker.Output()
             if not select.select([sock], [], [], 0)[0]:
-                rehearsal.rehearse(output, self._origins)
+                _rehearse(output, self._origins)
             received = protocol.receive(sock)
             sock.close()
             if received is not None:
                 message: Any = received[0]
+                os.dup2(received[1][_STDERR], 2)  # what fails from now on stands in its log
                 worker.main(message, received[1], self._origins, output)
         except BaseException:  # noqa: BLE001 - a fault of ours, for the log
-            import traceback
-
-            os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
-            os._exit(70)
+            _tell_fault()
+            os._exit(protocol.FAULT)
         os._exit(0)
 
     # The end of workers.
@@ -295,6 +295,20 @@ class Zygote:
         # A core that is gone is noticed by the next receive, which ends the loop.
         with contextlib.suppress(ConnectionError):
             protocol.send(self._control, message, fds)
+
+
+def _rehearse(output: worker.Output, origins: birth.Origins) -> None:
+    """Rehearse; what fails there costs a worker time and nothing else."""
+    try:
+        rehearsal.rehearse(output, origins)
+    except Exception:  # noqa: BLE001 - the worker itself will say what matters
+        _tell_fault()
+
+
+def _tell_fault() -> None:
+    import traceback
+
+    os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
 
 
 def _wake_only(_number: int, _frame: object) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from greengrass_sdk.runtime import protocol
 from greengrass_sdk.runtime.logs import RecordAssembler
 
 if TYPE_CHECKING:
@@ -122,7 +123,10 @@ def describe_exit(status: int | None) -> End:
         except ValueError:
             name = "unknown"
         return End(f"the worker was ended by signal {number} ({name})", "Runtime.SignalError")
-    return End(f"the worker exited with code {os.WEXITSTATUS(status)}", "Runtime.ExitError")
+    text = f"the worker exited with code {os.WEXITSTATUS(status)}"
+    if os.WEXITSTATUS(status) == protocol.FAULT:
+        text += ": unless the function asked for it, the runtime failed, and its log tells why"
+    return End(text, "Runtime.ExitError")
 
 
 @define(eq=False)

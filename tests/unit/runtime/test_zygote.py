@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from greengrass_sdk import _native
-from greengrass_sdk.runtime import processes, protocol, zygote
+from greengrass_sdk.runtime import processes, protocol, rehearsal, zygote
 
 IDLE = "def handler(event, context): return event"
 
@@ -50,6 +50,21 @@ def test_a_spare_waits_and_becomes_the_next_worker(rig, eventually):
     eventually(rig.children, "a spare waits")
     (spare,) = rig.children()
     assert rig.start(IDLE).pid == spare
+
+
+def test_a_rehearsal_that_fails_is_told_and_costs_nothing_else(monkeypatch, capfd):
+    def fail(_output, _origins):
+        raise OSError("no descriptors are left")
+
+    monkeypatch.setattr(rehearsal, "rehearse", fail)
+    zygote._rehearse(None, None)
+    assert "OSError: no descriptors are left" in capfd.readouterr().err
+
+
+def test_a_fault_of_the_runtime_is_told_in_the_log_of_the_function(rig):
+    worker = rig.spawn(IDLE, boot="no hexadecimal number")
+    assert protocol.FAULT == worker.exit_code()
+    assert b"ValueError: non-hexadecimal number" in worker.pipe(2)
 
 
 def test_workers_start_whether_a_spare_waits_or_not(rig):

@@ -46,10 +46,10 @@ def next_sync(program):
 def test_it_tells_events_answers_lines_and_stops_at_the_end_of_its_input(program):
     started = json.loads(program.stdout.readline())
     assert ("started", program.pid) == (started["event"], started["pid"])
-    program.stdin.write("first\nsec")
+    program.stdin.write("first\nsecon")
     program.stdin.flush()
     assert "first" == next_sync(program)
-    program.stdin.write("ond\n")
+    program.stdin.write("d\n")
     program.stdin.flush()
     assert "second" == next_sync(program)
     program.stdin.close()

@@ -46,14 +46,16 @@ async def until(condition):
             await asyncio.sleep(0)
 
 
+FAULT = ": unless the function asked for it, the runtime failed, and its log tells why"
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "error_type"),
     [
         (3 << 8, "the worker exited with code 3", "Runtime.ExitError"),
         (
             70 << 8,
-            "the worker exited with code 70: unless the function asked for it, the runtime failed,"
-            " and its log tells why",
+            f"the worker exited with code 70{FAULT}",
             "Runtime.ExitError",
         ),
         (signal.SIGKILL, "the worker was ended by signal 9 (SIGKILL)", "Runtime.SignalError"),
