@@ -7,6 +7,8 @@ The secret service is a function with a reserved ARN, as it was in V1. It knows 
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from functools import lru_cache
 
 from greengrass_sdk.errors import (
@@ -30,6 +32,7 @@ __all__ = ["CURRENT", "SecretValue", "ask", "read_answer", "request"]
 
 CURRENT = "AWSCURRENT"
 _NOT_FOUND = 404
+_decoder = json.JSONDecoder()
 _REQUESTS = 256  # that are kept encoded; there is nothing secret in them
 
 
@@ -94,8 +97,6 @@ class SecretValue:
         Raises:
             InvalidInputError: It is no JSON.
         """
-        import json
-
         try:
             return json.loads(self.value)
         except ValueError:
@@ -143,8 +144,6 @@ def request(identifier: str, stage: str, version_id: str | None) -> bytes:
 
 @lru_cache(_REQUESTS)
 def _encoded(identifier: str, key: str, version: str) -> bytes:
-    import json
-
     return json.dumps({"SecretId": identifier, key: version}).encode()
 
 
@@ -157,10 +156,8 @@ def read_answer(payload: bytes, request: bytes) -> SecretValue:
         SecretError: The service could not answer.
         RemoteProtocolError: It is no answer.
     """
-    import json
-
     try:
-        document = json.loads(payload.decode())
+        document = _decoded(payload.decode())
         refused = "Status" in document and "Message" in document
         answer = _refusal(document, json.loads(request)) if refused else _value(document)
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -188,7 +185,7 @@ def _refusal(document: dict[str, Any], asked: dict[str, str]) -> SecretError:
 def _value(document: dict[str, Any]) -> SecretValue:
     binary = document.get("SecretBinary")
     return SecretValue(
-        document["SecretString"].encode() if binary is None else _decoded(binary),
+        document["SecretString"].encode() if binary is None else b64decode(binary),
         arn=document["ARN"],
         name=document["Name"],
         version_id=document["VersionId"],
@@ -198,7 +195,7 @@ def _value(document: dict[str, Any]) -> SecretValue:
     )
 
 
-def _decoded(text: str) -> bytes:
-    from base64 import b64decode
-
-    return b64decode(text)
+def _decoded(text: str) -> Any:
+    """Return what JSON says; blanks around it are looked for where there is something."""
+    document, end = _decoder.raw_decode(text)
+    return document if end == len(text) else _decoder.decode(text)
