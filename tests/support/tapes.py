@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tapes as `greengrass run --record` does, line by line."""
+"""Writes tapes as `greengrass run --record` does, line by line, and the group that they are of."""
 
 from __future__ import annotations
 
@@ -9,9 +9,51 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["TapeBuilder"]
+__all__ = ["START_MS", "TapeBuilder", "build_house"]
 
 START_MS = 1_800_000_000_000
+
+GROUP = """
+schema = 1
+[group]
+name = "house"
+core = "c"
+[devices.switch]
+[clients.panel]
+[functions.light]
+code = "code"
+handler = "light.handler"
+[functions.clock]
+code = "code"
+handler = "clock.handler"
+pinned = true
+[[subscriptions]]
+source = "cloud"
+subject = "#"
+target = "light"
+[[subscriptions]]
+source = "switch"
+subject = "#"
+target = "light"
+[[subscriptions]]
+source = "panel"
+subject = "#"
+target = "light"
+[[subscriptions]]
+source = "light"
+subject = "#"
+target = "cloud"
+"""
+
+
+def build_house(folder: Path, light: str) -> Path:
+    """Write the group of the tapes to a folder; `light` is the code of its function."""
+    code = folder / "code"
+    code.mkdir()
+    (code / "light.py").write_text(light)
+    (code / "clock.py").write_text("def handler(event, context): pass\n")
+    (folder / "group.toml").write_text(GROUP)
+    return folder
 
 
 class TapeBuilder:

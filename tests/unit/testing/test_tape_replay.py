@@ -8,44 +8,13 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from tapes import START_MS, TapeBuilder
+from tapes import START_MS, TapeBuilder, build_house
 
 from greengrass_sdk import InvalidInputError
 from greengrass_sdk.testing import FakeCore
 from greengrass_sdk.testing.tape import TapeError
 from greengrass_sdk.testing.tape_replay import without_keys
 
-GROUP = """
-schema = 1
-[group]
-name = "house"
-core = "c"
-[devices.switch]
-[clients.panel]
-[functions.light]
-code = "code"
-handler = "light.handler"
-[functions.clock]
-code = "code"
-handler = "clock.handler"
-pinned = true
-[[subscriptions]]
-source = "cloud"
-subject = "#"
-target = "light"
-[[subscriptions]]
-source = "switch"
-subject = "#"
-target = "light"
-[[subscriptions]]
-source = "panel"
-subject = "#"
-target = "light"
-[[subscriptions]]
-source = "light"
-subject = "#"
-target = "cloud"
-"""
 LIGHT = """
 import json, time, greengrasssdk
 client = greengrasssdk.client("iot-data")
@@ -75,11 +44,8 @@ def handler(event, context):
 
 
 @pytest.fixture
-def house(tmp_path, write):
-    write(LIGHT, "code/light.py")
-    write("def handler(event, context): pass\n", "code/clock.py")
-    (tmp_path / "group.toml").write_text(GROUP)
-    return tmp_path
+def house(tmp_path):
+    return build_house(tmp_path, LIGHT)
 
 
 @pytest.fixture

@@ -7,36 +7,11 @@ import ast
 from typing import Any
 
 import pytest
-from tapes import TapeBuilder
+from tapes import TapeBuilder, build_house
 
 from greengrass_sdk.testing import FakeCore
 from greengrass_sdk.testing.tape_writer import write_test
 
-GROUP = """
-schema = 1
-[group]
-name = "house"
-core = "c"
-[devices.switch]
-[functions.light]
-code = "code"
-handler = "light.handler"
-[functions.clock]
-code = "code"
-handler = "light.handler"
-[[subscriptions]]
-source = "cloud"
-subject = "#"
-target = "light"
-[[subscriptions]]
-source = "switch"
-subject = "#"
-target = "light"
-[[subscriptions]]
-source = "light"
-subject = "#"
-target = "cloud"
-"""
 LIGHT = """
 import json, os, time, greengrasssdk
 client = greengrasssdk.client("iot-data")
@@ -57,10 +32,8 @@ def handler(event, context):
 
 
 @pytest.fixture
-def house(tmp_path, write):
-    write(LIGHT, "code/light.py")
-    (tmp_path / "group.toml").write_text(GROUP)
-    return tmp_path
+def house(tmp_path):
+    return build_house(tmp_path, LIGHT)
 
 
 @pytest.fixture
