@@ -59,6 +59,7 @@ __all__ = [
     "encode_header",
     "forget_public_modules",
     "impl",
+    "keep_freed",
     "message_reader",
     "request_id",
     "self_test",
@@ -129,6 +130,17 @@ def message_reader(make: type[M]) -> Callable[[list[Frame]], list[M]]:
         ]
 
     return read
+
+
+def keep_freed(size: int) -> None:
+    """
+    Have this process keep about so many bytes that it frees, instead of giving them back at once.
+
+    Who makes and frees large buffers all the time has the system find and clear new pages for each
+    of them otherwise, which takes longer than to fill them. Without C, nothing is done.
+    """
+    if (fast := companion()) is not None:
+        fast.keep_freed(size)
 
 
 def forget_public_modules() -> None:

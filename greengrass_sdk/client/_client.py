@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk._native import Frame
     from greengrass_sdk.client.payloads import ClientContext, Payload
+    from greengrass_sdk.client.requests import Asked
     from greengrass_sdk.client.results import InvokeResult, Message
     from greengrass_sdk.client.secrets import SecretValue
     from greengrass_sdk.client.session import Session
@@ -304,7 +305,7 @@ class Client:
         """
         from greengrass_sdk.client.streams import Stream
 
-        return Stream(self._ask, name)
+        return Stream(self._ask, name, self._begin)
 
     def streams(self) -> list[str]:
         """
@@ -318,6 +319,12 @@ class Client:
 
         answer = ask_streams(self.invoke, calls.request(calls.LIST))
         return list(calls.read_json(answer))
+
+    def _begin(self, service: str, payload: bytes) -> Asked:
+        """Ask a service of the core, and do not wait for its answer yet."""
+        from greengrass_sdk.client.requests import Asked
+
+        return Asked(self._connection.session(), service, payload)
 
     def _ask(
         self, service: str, payload: Payload = b"", *, client_context: bytes = b""

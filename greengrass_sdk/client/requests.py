@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VERDICT_S",
+    "Asked",
     "Invocation",
     "Publication",
     "ask",
@@ -148,6 +149,26 @@ def ask(
     """Invoke a service of the core, of whose result only the payload is looked at."""
     body = (service.encode(), client_context, service_payload(session, payload))
     return served(session, service, session.channel.call(Kind.INVOKE, 0, session.endpoint, *body))
+
+
+class Asked:
+    """A service of the core that was asked, and whose answer nobody waits for yet."""
+
+    __slots__ = ("_number", "_service", "_session")
+
+    def __init__(self, session: Session, service: str, payload: Payload) -> None:
+        body = (service.encode(), b"", service_payload(session, payload))
+        self._session = session
+        self._service = service
+        self._number = session.channel.begin(Kind.INVOKE, 0, session.endpoint, *body)
+
+    def finish(self) -> Frame | InvokeResult:
+        """Wait for the answer, once, and return it as `ask` does."""
+        return served(self._session, self._service, self._session.channel.finish(self._number))
+
+    def cancel(self) -> None:
+        """Wait no more."""
+        self._session.channel.cancel(self._number)
 
 
 def service_payload(session: Session, payload: Payload) -> bytes | memoryview:

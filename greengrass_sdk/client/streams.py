@@ -8,6 +8,8 @@ The stream manager is a function with a reserved ARN; what is asked is its paylo
 
 from __future__ import annotations
 
+import contextlib
+
 from greengrass_sdk.client.payloads import encode_payload
 from greengrass_sdk.errors import (
     FunctionNotFoundError,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from greengrass_sdk.client.payloads import Payload
+    from greengrass_sdk.client.requests import Asked
     from greengrass_sdk.client.results import InvokeResult
     from greengrass_sdk.wire.blocks import Buffer
 
@@ -131,7 +134,16 @@ class Stream(_Requests):
     the group has no stream manager, `CoreUnavailableError` if there is no core.
     """
 
-    __slots__ = ()
+    __slots__ = ("_begin",)
+
+    def __init__(
+        self,
+        invoke: Callable[..., Any],
+        name: str,
+        begin: Callable[[str, bytes], Asked] | None = None,
+    ) -> None:
+        super().__init__(invoke, name)
+        self._begin = begin
 
     def create(self, definition: MessageStreamDefinition | None = None, **options: Any) -> None:
         """
@@ -221,14 +233,40 @@ class Stream(_Requests):
         return self._messages(self._ask(request))
 
     def iterate(self, start: int = 0, *, batch_bytes: int = BATCH_BYTES) -> Iterator[Message]:
-        """Yield all messages that are there, from `start` on; they are read in batches."""
-        while True:
-            try:
-                batch = self.read(start, max_bytes=batch_bytes)
-            except NotEnoughMessagesError:
-                return
-            yield from batch
-            start = batch[-1].sequence_number + 1
+        """
+        Yield all messages that are there, from `start` on; they are read in batches.
+
+        From the third batch on, the next one is on its way while one is taken apart.
+        """
+        batches = 0
+        ahead: Asked | None = None
+        try:
+            while True:
+                asked, ahead = ahead, None
+                try:
+                    answer = self._read_on(asked, start, batch_bytes)
+                except NotEnoughMessagesError:
+                    return
+                start = calls.read_stop(answer)
+                batches += 1
+                if batches > 1 and self._begin is not None:
+                    request = self._window(start, 1, None, 0.0, batch_bytes)
+                    ahead = self._begin(STREAMS_ARN, request)
+                yield from self._messages(answer)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+
+    def _read_on(self, asked: Asked | None, start: int, batch_bytes: int) -> bytes:
+        """Return the next answer: what was asked ahead, unless there was nothing."""
+        if asked is not None:
+            answer = asked.finish().payload
+            with contextlib.suppress(NotEnoughMessagesError):  # there may be some by now
+                calls.check(answer)
+                return answer
+        answer = self._ask(self._window(start, 1, None, 0.0, batch_bytes))
+        calls.check(answer)
+        return answer
 
     def __iter__(self) -> Iterator[Message]:
         return self.iterate()

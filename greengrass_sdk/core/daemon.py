@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from attrs import define, evolve, field, frozen
 
 from greengrass_sdk import _native
-from greengrass_sdk._native import Frame, Kind
+from greengrass_sdk._native import Frame, Kind, keep_freed
 from greengrass_sdk._native._py.router import events
 from greengrass_sdk._native._py.router.machine import Router
 from greengrass_sdk.core import config as configuration
@@ -68,6 +68,7 @@ log = logging.getLogger(__name__)
 
 _DESCRIPTORS = 65536  # each worker costs the core five
 _SHADOW_TOPICS = 4096  # of which it is remembered whether anybody gets them
+_STREAM_BUFFERS = 8 << 20  # of what streams' requests and answers were in
 _SKIPPED_S = 1.0  # how often the live view says what it skipped
 
 
@@ -322,6 +323,7 @@ class Core:
         from greengrass_sdk.core.streams.outlets import Outlets
         from greengrass_sdk.core.streams.store import FolderStore
 
+        keep_freed(_STREAM_BUFFERS)
         store = FolderStore(settings.store_dir or self.layout.stream_dir)
         manager = StreamManager(store, sync_s=settings.sync_interval_ms / 1000)
         self._running.push_async_callback(manager.stop)

@@ -47,6 +47,8 @@ __all__ = [
     "run_in_python",
     "run_of_blocks",
     "sizes_of",
+    "stop_in_python",
+    "stop_of",
 ]
 
 MAGIC = b"GGb1"
@@ -223,6 +225,24 @@ def run_in_python(data: Buffer, salt: int, count: int) -> tuple[int, int, int, i
 run_of_blocks: Callable[[Buffer, int, int], tuple[int, int, int, int]] = (
     _fast.run_of_blocks if _fast is not None and _quick else run_in_python
 )
+
+
+def stop_in_python(data: Buffer) -> int:
+    """
+    Return the sequence number after the last message in blocks that follow each other.
+
+    Raises:
+        ValueError: There is something else, or nothing.
+    """
+    stop = 0
+    for block in parse_blocks(data):
+        stop = block.stop
+    if not stop:
+        raise ValueError("there are no blocks")
+    return stop
+
+
+stop_of: Callable[[Buffer], int] = stop_in_python if _fast is None else _fast.stop_of_blocks
 
 
 def reader(make: type[M], *, native: bool = True) -> Callable[[str, Buffer], list[M]]:

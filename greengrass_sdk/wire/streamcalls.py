@@ -27,7 +27,7 @@ from greengrass_sdk.errors import (
     StreamReadError,
     error_from_code,
 )
-from greengrass_sdk.wire.blocks import bare_parts, parse_blocks
+from greengrass_sdk.wire.blocks import bare_parts, parse_blocks, stop_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,10 +54,12 @@ __all__ = [
     "answer_error",
     "answer_json",
     "answer_stored",
+    "check",
     "read_append",
     "read_blocks",
     "read_json",
     "read_messages",
+    "read_stop",
     "request",
     "request_append",
     "request_definition",
@@ -233,7 +235,7 @@ def answer_error(problem: StreamError) -> bytes:
 
 def read_append(answer: Buffer) -> tuple[int, int, StreamError | None]:
     """Return first, count, and why there are not more."""
-    _check(answer)
+    check(answer)
     try:
         _, first, count = _APPENDED.unpack_from(answer)
     except error as problem:
@@ -244,16 +246,25 @@ def read_append(answer: Buffer) -> tuple[int, int, StreamError | None]:
 
 def read_blocks(answer: Buffer) -> list[Block]:
     """Return what was read."""
-    _check(answer)
+    check(answer)
     try:
         return list(parse_blocks(memoryview(answer)[1:]))
     except ValueError as problem:
         raise RemoteProtocolError(f"the answer to a read: {problem}") from problem
 
 
+def read_stop(answer: Buffer) -> int:
+    """Return the sequence number after the last message that was read."""
+    check(answer)
+    try:
+        return stop_of(memoryview(answer)[1:])
+    except ValueError as problem:
+        raise RemoteProtocolError(f"the answer to a read: {problem}") from problem
+
+
 def read_messages(answer: Buffer, name: str, reader: Callable[[str, Buffer], list[M]]) -> list[M]:
     """Return what was read as messages, which `blocks.reader` makes."""
-    _check(answer)
+    check(answer)
     try:
         return reader(name, memoryview(answer)[1:])
     except ValueError as problem:
@@ -264,11 +275,18 @@ def read_json(answer: Buffer) -> Any:
     """Return the document of an answer; None if it has none."""
     import json
 
-    _check(answer)
+    check(answer)
     return json.loads(bytes(answer[1:])) if len(answer) > 1 else None
 
 
-def _check(answer: Buffer) -> None:
+def check(answer: Buffer) -> None:
+    """
+    Raise the error that an answer is.
+
+    Raises:
+        StreamError: What was wrong.
+        RemoteProtocolError: Nobody can read it.
+    """
     if bytes(answer[:1]) != _OK:
         raise _error(answer)
 

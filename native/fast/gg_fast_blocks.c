@@ -3,6 +3,9 @@
 
 #include "gg/block.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <string.h>
 
 /* What is done for each message of a stream. Nothing here drops the GIL: a
@@ -45,6 +48,33 @@ static PyObject *run_of_blocks(PyObject *module, PyObject *args)
                          (unsigned long long)run.first,
                          (unsigned long long)run.stop,
                          (unsigned long long)run.time);
+}
+
+static const char no_block[] = "a block is cut off, or is none";
+
+PyDoc_STRVAR(stop_doc,
+"stop_of_blocks(data)\n--\n\nSee greengrass_sdk.wire.blocks.");
+
+static PyObject *stop_of_blocks(PyObject *module, PyObject *args)
+{
+    struct gg_block block = {.count = 0};
+    size_t at = 0;
+    Py_buffer data;
+    int status = GG_OK;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*:stop_of_blocks", &data))
+        return NULL;
+    for (; at < (size_t)data.len && status == GG_OK; at += block.size)
+        status = gg_block_read((const uint8_t *)data.buf + at,
+                               (size_t)data.len - at, &block);
+    PyBuffer_Release(&data);
+    if (status != GG_OK || block.count == 0) {
+        PyErr_SetString(PyExc_ValueError,
+                        status != GG_OK ? no_block : "there are no blocks");
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(block.first + block.count);
 }
 
 /* --- messages as CBOR --- */
@@ -111,7 +141,7 @@ static int measure(const Py_buffer *data, size_t each, uint64_t *count,
     for (size_t at = 0; at < (size_t)data->len; at += block.size) {
         if (gg_block_read((const uint8_t *)data->buf + at,
                           (size_t)data->len - at, &block) != GG_OK) {
-            PyErr_SetString(PyExc_ValueError, "a block is cut off, or is none");
+            PyErr_SetString(PyExc_ValueError, no_block);
             return -1;
         }
         *count += block.count;
@@ -164,10 +194,29 @@ static PyObject *is_fast(PyObject *module, PyObject *nothing)
     return PyBool_FromLong(gg_crc32_is_fast());
 }
 
+PyDoc_STRVAR(keep_doc,
+"keep_freed(size)\n--\n\nSee greengrass_sdk._native.");
+
+static PyObject *keep_freed(PyObject *module, PyObject *args)
+{
+    int size;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "i:keep_freed", &size))
+        return NULL;
+#ifdef __GLIBC__
+    (void)mallopt(M_TRIM_THRESHOLD, size);
+    (void)mallopt(M_MMAP_THRESHOLD, size / 2);
+#endif
+    return Py_NewRef(Py_None);
+}
+
 PyMethodDef gg_block_methods[] = {
     {"crc32", crc32_of, METH_VARARGS, crc32_doc},
     {"run_of_blocks", run_of_blocks, METH_VARARGS, run_doc},
     {"cbor_of_blocks", cbor_of_blocks, METH_VARARGS, cbor_doc},
+    {"stop_of_blocks", stop_of_blocks, METH_VARARGS, stop_doc},
+    {"keep_freed", keep_freed, METH_VARARGS, keep_doc},
     {"crc32_is_fast", is_fast, METH_NOARGS, is_fast_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -232,6 +281,8 @@ static int add_records(struct records *self, PyObject *found, PyObject *name,
 
         if (record == NULL || PyList_Append(found, record) != 0)
             status = -1;
+        else /* of text, numbers and bytes: it is in no cycle */
+            PyObject_GC_UnTrack(record);
         Py_XDECREF(record);
         at += size;
     }
@@ -259,7 +310,7 @@ static PyObject *records_of(PyObject *object, PyObject *args)
         const uint8_t *bytes = data.buf;
 
         if (gg_block_read(bytes + at, (size_t)data.len - at, &block) != GG_OK) {
-            PyErr_SetString(PyExc_ValueError, "a block is cut off, or is none");
+            PyErr_SetString(PyExc_ValueError, no_block);
             Py_CLEAR(found);
         } else {
             if (add_records((struct records *)object, found, name, &block) != 0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -61,11 +62,28 @@ class StreamPosts:
         return self.answers[number]
 
 
+class Ahead:
+    """What was asked without waiting; the core answers at once."""
+
+    def __init__(self, core: StreamCore, ask: Callable[[], InvokeResult]) -> None:
+        self._core = core
+        self._result = ask()
+        core.ahead.append("asked")
+
+    def finish(self) -> InvokeResult:
+        self._core.ahead.append("finished")
+        return self._result
+
+    def cancel(self) -> None:
+        self._core.ahead.append("cancelled")
+
+
 class StreamCore:
     """A stream manager in a thread of its own, behind an `invoke`."""
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
+        self.ahead: list[str] = []
         self.loop = asyncio.new_event_loop()
         self.manager = StreamManager(MemoryStore())
         self.posts = StreamPosts(self.manager)
@@ -80,6 +98,9 @@ class StreamCore:
         assert STREAMS_ARN == function
         self.asked.append(payload)
         return InvokeResult(self.run(self.posts.ask(payload)), "r")
+
+    def begin(self, function: str, payload: bytes) -> Ahead:
+        return Ahead(self, partial(self.invoke, function, payload))
 
     async def invoke_later(self, function: str, payload: bytes) -> InvokeResult:
         assert STREAMS_ARN == function

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -144,3 +145,35 @@ def test_user_code_may_import_cffi_after_that():
         "_native.self_test()"
     )
     assert printed(code, GREENGRASS_SDK_NATIVE="c").split() == ["5", "42"]
+
+
+FAULTS = """
+import os
+from pathlib import Path
+from greengrass_sdk._native import keep_freed
+
+def faults():
+    return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[7])
+
+if "KEPT" in os.environ:
+    keep_freed(32 << 20)
+for turn in range(22):
+    if turn == 2:
+        before = faults()
+    buffers = [b"x" * (size << 20) for size in (1, 3, 2)]
+    del buffers
+print(faults() - before)
+"""
+
+
+def test_freed_memory_is_kept_where_that_is_asked_for():
+    built()
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("the allocator of another C library decides for itself")
+    default = int(printed(FAULTS, GREENGRASS_SDK_NATIVE="c"))
+    assert int(printed(FAULTS, GREENGRASS_SDK_NATIVE="c", KEPT="1")) < default / 10
+
+
+def test_without_c_nothing_is_kept():
+    code = "from greengrass_sdk._native import keep_freed; print(keep_freed(1 << 20))"
+    assert "None" == printed(code, GREENGRASS_SDK_NATIVE="python")

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import pytest
+from fake_core import FakeCore, echo, verdict
 
-from greengrass_sdk._native import Frame, Kind
-from greengrass_sdk.client.requests import function_address, messages, timed_out
+from greengrass_sdk._native import Frame, Kind, Status
+from greengrass_sdk.client.requests import Asked, function_address, messages, timed_out
 from greengrass_sdk.client.results import Message
-from greengrass_sdk.errors import InvalidInputError
+from greengrass_sdk.errors import InvalidInputError, QueueFullError
 
 UNQUALIFIED = "arn:aws:lambda:us-east-1:000000000000:function:echo"
 
@@ -62,3 +63,26 @@ def test_a_message_is_what_a_message_frame_holds():
 def test_a_timeout_says_what_and_how_long():
     error = timed_out("invoke 'f'", 1.5)
     assert ("invoke 'f': no answer within 1.5 s", 1.5) == (str(error), error.timeout_s)
+
+
+def test_an_answer_may_be_waited_for_later():
+    with FakeCore(echo) as core:
+        session = core.session()
+        first, second = Asked(session, "f", b"1"), Asked(session, "f", b"2")
+        assert [b"2", b"1"] == [second.finish().payload, first.finish().payload]
+
+
+def test_nobody_has_to_wait_for_an_answer():
+    with FakeCore(echo) as core:
+        session = core.session()
+        given_up = Asked(session, "f", b"1")
+        given_up.cancel()
+        assert b"2" == Asked(session, "f", b"2").finish().payload
+        given_up.cancel()
+
+
+def test_a_refusal_is_raised_by_who_waits():
+    with FakeCore(lambda frame: [verdict(frame, Status.QUEUE_FULL)]) as core:
+        asked = Asked(core.session(), "f", b"1")
+        with pytest.raises(QueueFullError):
+            asked.finish()

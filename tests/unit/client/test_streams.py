@@ -170,6 +170,43 @@ def test_iterating_ends_with_the_newest_message(stream):
     assert 10 == len(stream.take(99, "__iter__" if isinstance(stream, Blocking) else "__aiter__"))
 
 
+@pytest.fixture
+def ahead(core):
+    """Return a stream that may ask ahead, of ten messages, each larger than a batch."""
+    stream = Stream(core.invoke, "r", core.begin)
+    stream.create()
+    stream.append_many([b"%d" % number for number in range(10)])
+    return stream
+
+
+def test_who_iterates_on_is_asked_ahead_for(core, ahead):
+    assert list(range(10)) == [m.sequence_number for m in ahead.iterate(batch_bytes=1)]
+    assert ["asked", "finished"] * 9 == core.ahead
+
+
+def test_who_looks_at_the_first_batch_only_is_not_asked_ahead_for(core, ahead):
+    iterating = ahead.iterate(batch_bytes=1)
+    assert b"0" == next(iterating).payload
+    iterating.close()
+    assert [] == core.ahead
+
+
+def test_what_was_asked_ahead_is_given_up_with_the_iterator(core, ahead):
+    iterating = ahead.iterate(batch_bytes=1)
+    assert [b"0", b"1", b"2"] == [next(iterating).payload for _ in range(3)]
+    iterating.close()
+    assert ["asked", "finished", "asked", "cancelled"] == core.ahead
+
+
+def test_messages_that_came_after_what_was_asked_ahead_are_iterated(ahead):
+    iterating = ahead.iterate(batch_bytes=1)
+    found = [next(iterating).payload for _ in range(10)]
+    ahead.append(b"new")
+    assert b"new" == next(iterating).payload
+    assert [] == list(iterating)
+    assert 10 == len(found)
+
+
 def test_following_goes_on_with_what_comes(stream):
     stream.call("create")
     stream.call("append_many", [b"a", b"b"])

@@ -23,6 +23,8 @@ from greengrass_sdk.wire.blocks import (
     run_in_python,
     run_of_blocks,
     sizes_of,
+    stop_in_python,
+    stop_of,
 )
 
 PAYLOADS = st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=8)
@@ -194,6 +196,15 @@ def test_readers_in_c_and_python_take_and_refuse_the_same(sizes, data):
         except ValueError:
             found.append(None)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("stop", [stop_of, stop_in_python], ids=["chosen", "python"])
+def test_blocks_tell_where_to_read_on(stop):
+    raw = in_a_row([3, 2], first=7)
+    assert 12 == stop(memoryview(raw))
+    for bad in (b"", raw[:-1], raw + b"x"):
+        with pytest.raises(ValueError, match="block"):
+            stop(bad)
 
 
 def test_a_header_tells_its_count():
