@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _QUICK_S = 0.005
-_PATIENCE = 50  # how many times longer than it took the event loop does no work itself
+_PATIENCE = 10  # times as long as it took the event loop does no work itself, if that was just not quick
 
 
 class StorageWorker:
@@ -74,7 +74,8 @@ class StorageWorker:
             self._lock.release()
             taken = time.monotonic() - begun
             if taken > _QUICK_S:
-                self._slow_until = begun + taken * _PATIENCE
+                # A short wait may have been for a processor; a long one was for the disk.
+                self._slow_until = begun + taken * _PATIENCE * (taken / _QUICK_S)
 
     def sync(self, unsynced: Sequence[Unsynced], done: Callable[[OSError | None], None]) -> None:
         """Sync, then call `done` in the event loop: with None, or with what failed."""

@@ -100,18 +100,19 @@ def test_work_that_waits_is_not_overtaken(worker, loop):
     go_on.set()
 
 
-def test_a_disk_that_was_slow_is_left_to_the_thread(worker, monkeypatch):
+@pytest.mark.parametrize(("taken", "left"), [(0.005001, 0.05), (0.01, 0.2), (0.1, 20.0)])
+def test_a_disk_that_was_slow_is_left_to_the_thread(worker, monkeypatch, taken, left):
     now = [100.0]
     monkeypatch.setattr("greengrass_sdk.core.storage.worker.time.monotonic", lambda: now[0])
 
     def slow():
-        now[0] += 0.1
+        now[0] += taken
         return "slow"
 
     assert ("slow",) == worker.try_now(slow)
-    now[0] = 104.9
+    now[0] = 100 + left * 0.99
     assert worker.try_now(lambda: "quick") is None
-    now[0] = 105.1
+    now[0] = 100 + left * 1.01
     assert ("quick",) == worker.try_now(lambda: "quick")
 
 
