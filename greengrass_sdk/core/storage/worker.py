@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _QUICK_S = 0.005
-_PATIENCE = 10  # times as long as it took the event loop does no work itself, if that was just not quick
+_PATIENCE = 10  # times as long it does no work itself, if that was just not quick
 
 
 class StorageWorker:
