@@ -331,10 +331,11 @@ class _Slot(Generic[_T]):
 async def _call(session: Session, head: _Head, body: _Body, timeout_s: float | None) -> Frame:
     """Send one frame and return its answer."""
     slot: _Slot[Frame] = _Slot()
-    topic, context, payload = body
-    if type(payload) is not bytes:  # but memory of the caller, who may change it before it is sent
-        body = topic, context, bytes(payload)
-    slot.mailbox.ask(slot, session.channel, head, body)
+    if head[0] == Kind.PUBLISH or type(body[-1]) is not bytes:
+        # Messages stay in the order of their calls; the caller may change a buffer later.
+        slot.number = session.channel.submit(*head, *body, slot.deliver)
+    else:
+        slot.mailbox.ask(slot, session.channel, head, body)
     try:
         if timeout_s is None:
             return await slot.future

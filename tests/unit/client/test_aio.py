@@ -148,6 +148,20 @@ def test_what_is_asked_in_one_turn_is_sent_at_its_end(core, monkeypatch):
     assert ["asked"] * 3 + ["sent"] * 3 == happened
 
 
+def test_messages_are_sent_in_the_order_of_their_calls(core):
+    async def main():
+        client = AsyncClient()
+        policies = ("AllOrException", "BestEffort") * 3
+        calls = (
+            client.publish("t", str(number), queue_full_policy=policy)
+            for number, policy in enumerate(policies)
+        )
+        await asyncio.gather(*calls)
+
+    asyncio.run(main())
+    assert [b"0", b"1", b"2", b"3", b"4", b"5"] == [frame.payload for frame in core.wait(6)]
+
+
 def test_what_was_asked_is_what_the_memory_held_then(core):
     async def main():
         memory = bytearray(b"then")
