@@ -77,7 +77,8 @@ class AsyncClient:
         head = (Kind.PUBLISH, publication.flags, session.endpoint)
         body = (publication.topic, b"", publication.payload)
         if publication.answered:
-            publication.finish(await _call(session, head, body, VERDICT_S))
+            # Behind the messages before it, and in front of those that follow.
+            publication.finish(await _call(session, head, body, VERDICT_S, at_once=True))
             return
         written = _Slot[None]()
         if not session.channel.post(*head, 0, *body, written.deliver):
@@ -236,10 +237,11 @@ class _Mailbox:
     def ask(self, slot: _Slot[Frame], channel: Channel, head: _Head, body: _Body) -> None:
         """Have the slot filled with the answer to a frame; in the loop."""
         if not self._asked:
-            slot.future.get_loop().call_soon(self._submit)
+            slot.future.get_loop().call_soon(self.send)
         self._asked.append((slot, channel, head, body))
 
-    def _submit(self) -> None:
+    def send(self) -> None:
+        """Send what was asked."""
         asked = self._asked
         try:
             while asked:
@@ -252,7 +254,7 @@ class _Mailbox:
                     slot.fill(error)
         finally:
             if asked:  # a signal handler raised
-                asyncio.get_running_loop().call_soon(self._submit)
+                asyncio.get_running_loop().call_soon(self.send)
 
     def put(self, slot: _Slot[_T], value: _T | BaseException) -> None:
         """Have a slot filled, from any thread."""
@@ -328,14 +330,23 @@ class _Slot(Generic[_T]):
             self._lost(value)
 
 
-async def _call(session: Session, head: _Head, body: _Body, timeout_s: float | None) -> Frame:
-    """Send one frame and return its answer."""
+async def _call(
+    session: Session,
+    head: _Head,
+    body: _Body,
+    timeout_s: float | None,
+    *,
+    at_once: bool = False,
+) -> Frame:
+    """Send one frame, at the end of this turn of the loop or `at_once`; return its answer."""
     slot: _Slot[Frame] = _Slot()
     if head[0] == Kind.PUBLISH or type(body[-1]) is not bytes:
         # Messages stay in the order of their calls; the caller may change a buffer later.
         slot.number = session.channel.submit(*head, *body, slot.deliver)
     else:
         slot.mailbox.ask(slot, session.channel, head, body)
+    if at_once:
+        slot.mailbox.send()
     try:
         if timeout_s is None:
             return await slot.future

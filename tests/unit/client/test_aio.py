@@ -162,6 +162,19 @@ def test_messages_are_sent_in_the_order_of_their_calls(core):
     assert [b"0", b"1", b"2", b"3", b"4", b"5"] == [frame.payload for frame in core.wait(6)]
 
 
+def test_a_message_that_is_answered_keeps_its_place_among_messages(core):
+    async def main():
+        client = AsyncClient()
+        await asyncio.gather(
+            client.publish("t", b"1"),
+            client.publish("t", b"2", queue_full_policy="AllOrException"),
+            client.publish("t", b"3"),
+        )
+
+    asyncio.run(main())
+    assert [b"1", b"2", b"3"] == [frame.payload for frame in core.wait(3)]
+
+
 def test_what_was_asked_is_what_the_memory_held_then(core):
     async def main():
         memory = bytearray(b"then")
