@@ -11,6 +11,7 @@ from greengrass_sdk.cli._output import UsageError, printable
 from greengrass_sdk.cli._progress import Progress
 from greengrass_sdk.cli._roots import add_root_option
 from greengrass_sdk.cli._tool import ask, encoded_payload, parse_json_object, read_payload
+from greengrass_sdk.errors import StreamNotFoundError
 
 if TYPE_CHECKING:
     import argparse
@@ -57,15 +58,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("message", metavar="MESSAGE", nargs="?", help="of append; - reads stdin")
     parser.add_argument("--lines", action="store_true", help="append each line of MESSAGE")
     parser.add_argument(
-        "--from", dest="start", metavar="N", type=int, help="sequence number to begin with"
+        "--from", dest="start", metavar="N", type=_number, help="sequence number to begin with"
     )
     parser.add_argument(
-        "--count", metavar="N", type=int, help="so many messages; tail: the last 10 first"
+        "--count", metavar="N", type=_number, help="so many messages; tail: the last 10 first"
     )
     parser.add_argument("--definition", metavar="JSON", help="of create, with AWS's names")
     parser.add_argument("--max-size", metavar="BYTES", type=_size, help="of create; as in 64M")
     parser.add_argument("--segment-size", metavar="BYTES", type=_size, help="of create")
-    parser.add_argument("--ttl", metavar="SECONDS", type=float, help="of create; 60 at least")
+    parser.add_argument("--ttl", metavar="SECONDS", type=_seconds, help="of create; 60 at least")
     parser.add_argument("--overwrite", action="store_true", help="of create: lose the oldest data")
     parser.add_argument("--memory", action="store_true", help="of create: keep it in memory")
     parser.add_argument("--flush", action="store_true", help="of create: flush on write")
@@ -81,13 +82,28 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     if action == "list" and args.name is not None:
         raise UsageError("list takes no NAME", prog=PROG)
     if (args.message is not None) != (action == "append"):
-        needs = "needs a MESSAGE" if action == "append" else "takes no MESSAGE, only append does"
+        needs = "takes no MESSAGE, only append does"
+        if action == "append":
+            needs = "needs a MESSAGE; - reads it from standard input"
         raise UsageError(f"{action} {needs}", prog=PROG)
     for option, actions in _OPTIONS.items():
         if getattr(args, option) not in (None, False) and action not in actions:
             said = {"start": "from"}.get(option, option.replace("_", "-"))
             raise UsageError(f"{action} takes no --{said}", prog=PROG)
-    return _ACTIONS[action](args, output)
+    try:
+        return _ACTIONS[action](args, output)
+    except StreamNotFoundError as error:
+        raise StreamNotFoundError(f"{error}; {_others(args)}", stream=error.stream) from error
+
+
+def _others(args: argparse.Namespace) -> str:
+    """Return which streams somebody may have meant who named one that is none."""
+    from difflib import get_close_matches
+
+    names = _names(args)
+    if near := get_close_matches(args.name, names, 1):
+        return f"did you mean {printable(near[0])}?"
+    return "`greengrass stream list` shows which do" if names else "there are none yet"
 
 
 # What is asked.
@@ -221,6 +237,9 @@ def _read(args: argparse.Namespace, output: Output) -> int:
     start = max(args.start or 0, status.oldest_sequence_number)
     there = status.newest_sequence_number + 1 - start
     wanted = there if args.count is None else min(args.count, there)
+    if there <= 0 and start:
+        newest = status.newest_sequence_number
+        output.note(f"no messages from {start} on: the newest one is {newest}")
     with Progress(output, "read", max(wanted, 0), "messages") as progress:
         _show_all(output, _first(stream.iterate(start), wanted), progress.advance)
     return 0
@@ -320,6 +339,24 @@ def _verified(stream: Stream, output: Output) -> dict[str, Any]:
             start = piece["next"]
             progress.advance(piece["bytes"])
     return row
+
+
+def _number(text: str) -> int:
+    """Return a number that counts messages."""
+    from argparse import ArgumentTypeError
+
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no number of messages, which are counted from 0")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    from argparse import ArgumentTypeError
+
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds, such as 300") from None
 
 
 def _size(text: str) -> int:

@@ -103,7 +103,7 @@ class TestCreate:
     def test_a_stream_is_deleted(self, run, filled):
         assert (0, "", "deleted stream r\n") == run("stream", "delete", "r")
         code, _, err = run("stream", "delete", "r")
-        assert (31, "error: stream r doesn't exist\n") == (code, err)
+        assert (31, "error: stream r doesn't exist; there are none yet\n") == (code, err)
 
 
 class TestMessages:
@@ -141,7 +141,7 @@ class TestMessages:
 
     @pytest.mark.parametrize(
         ("options", "expected"),
-        [(["--count", "2"], "a\nb\n"), (["--count", "0"], ""), (["--from", "9"], "")],
+        [(["--count", "2"], "a\nb\n"), (["--count", "0"], ""), (["--from", "2"], "\ufffd\n")],
     )
     def test_a_read_is_bounded(self, run, filled, options, expected):
         assert (0, expected, "") == run("stream", "read", "r", *options)
@@ -207,7 +207,9 @@ class TestExportsAndDamage:
     [
         (["describe"], "describe needs the NAME of a stream"),
         (["list", "r"], "list takes no NAME"),
-        (["append", "r"], "append needs a MESSAGE"),
+        (["append", "r"], "append needs a MESSAGE; - reads it from standard input"),
+        (["read", "r", "--from=-1"], "'-1' is no number of messages"),
+        (["create", "r", "--ttl", "5m"], "'5m' is no number of seconds"),
         (["read", "r", "x"], "read takes no MESSAGE"),
         (["read", "r", "--flush"], "read takes no --flush"),
         (["create", "r", "--from", "1"], "create takes no --from"),
@@ -219,6 +221,19 @@ class TestExportsAndDamage:
 def test_words_that_make_no_sense_are_refused(run, streams, words, said):
     code, _, err = run("stream", *words)
     assert (2, True) == (code, said in err), err
+
+
+def test_a_stream_that_is_none_is_told_with_what_may_have_been_meant(run, streams):
+    assert "stream readigs doesn't exist; there are none yet" in run("stream", "read", "readigs")[2]
+    streams("readings").create()
+    code, _, err = run("stream", "read", "readigs")
+    assert (31, True) == (code, "stream readigs doesn't exist; did you mean readings?" in err)
+    assert "`greengrass stream list` shows which do" in run("stream", "delete", "x")[2]
+
+
+def test_reading_behind_the_newest_message_says_where_that_is(run, filled):
+    note = "no messages from 9 on: the newest one is 2\n"
+    assert (0, "", note) == run("stream", "read", "r", "--from", "9")
 
 
 def test_a_group_without_a_stream_manager_says_how_to_get_one(run, monkeypatch):

@@ -42,6 +42,23 @@ _THRESHOLD_BYTES = 5 * 1024 * 1024
 _PARTS = 10_000  # of an upload; S3 takes no more
 
 
+def _task_of(payload: bytes) -> S3ExportTaskDefinition:
+    """
+    Return the task that a message is.
+
+    Raises:
+        ValueError: It is none.
+        StreamError: One of its properties is not valid.
+    """
+    try:
+        document = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the message is no S3 task in JSON: {one_line(error)}") from error
+    if not isinstance(document, dict):
+        raise ValueError("the message is no S3 task: it is no JSON object")
+    return S3ExportTaskDefinition.from_dict(document).check()
+
+
 class S3Exporter:
     """The tasks of one stream."""
 
@@ -68,12 +85,12 @@ class S3Exporter:
     def _do(self, message: Message) -> None:
         task: S3ExportTaskDefinition | None = None
         try:
-            task = S3ExportTaskDefinition.from_dict(json.loads(message.payload)).check()
+            task = _task_of(message.payload)
             metadata = s3files.check_metadata(task.user_metadata)
             key = s3files.expand(task.key or "", time.time())
             path = s3files.path_of(task.input_url or "", self._setting.read_only_dirs)
             file = path.open("rb")
-        except (ValueError, AttributeError, TypeError, RecursionError, StreamError) as error:
+        except (ValueError, TypeError, StreamError) as error:
             self._end(message, task, Status.Failure, one_line(error))
             return
         except OSError as error:

@@ -138,8 +138,8 @@ def test_the_threshold_is_the_exports_own(s3, export, file):
 @pytest.mark.parametrize(
     ("payload", "text"),
     [
-        (b"no json", "Expecting value"),
-        (b"5", "attribute"),
+        (b"no json", "the message is no S3 task in JSON: Expecting value"),
+        (b"5", "the message is no S3 task: it is no JSON object"),
         (b"{}", "Property input_url is required, but was None"),
         (b'{"inputUrl": "file:///a", "bucket": "B", "key": "k"}', "Property bucket must have a"),
         (b'{"inputUrl": "http://h/a", "bucket": "bucket", "key": "k"}', "no file of this host"),
@@ -152,7 +152,7 @@ def test_the_threshold_is_the_exports_own(s3, export, file):
             b'{"inputUrl": "file:///a", "bucket": "bucket", "key": "k", "userMetadata": {"a": 1}}',
             "userMetadata must be texts",
         ),
-        (b"[" * 100_000, "recursion"),
+        (b"[" * 100_000, "the message is no S3 task in JSON: maximum recursion"),
     ],
     ids=range(9),
 )
