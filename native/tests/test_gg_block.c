@@ -34,7 +34,7 @@ static size_t put(uint8_t *at, uint64_t first, uint32_t count, uint32_t salt)
 TEST(the_checksum_is_that_of_zip)
 {
     CHECK_INT(0, (long)gg_crc32(0, "", 0));
-    CHECK_INT(0xcbf43926L, (long)gg_crc32(0, "123456789", 9));
+    CHECK(gg_crc32(0, "123456789", 9) == UINT32_C(0xcbf43926));
 }
 
 TEST(the_checksum_is_the_same_in_pieces_of_any_size)
