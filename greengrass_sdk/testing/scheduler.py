@@ -169,13 +169,16 @@ class Task:
 
     # Called by the conductor.
 
-    def run(self) -> None:
-        """Give the thread its turn; the scheduler waits for the end of it."""
-        self._baton.release()
+    def start(self) -> None:
+        """Start a thread for it, where nobody else does; it waits for its first turn."""
         if not self.started:
             self.started = True
             if self.body is not None:
                 Thread(target=self._main, name=self.name, daemon=True).start()
+
+    def run(self) -> None:
+        """Give the thread its turn; the scheduler waits for the end of it."""
+        self._baton.release()
 
     def _main(self) -> None:
         try:
@@ -301,6 +304,7 @@ class Scheduler:
         return None
 
     def _run(self, task: Task) -> None:
+        task.start()
         outer, self.running = self.running, task
         task.owner.enter()
         try:
