@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["RecordOutput", "Substitutes", "World", "encoded", "variables"]
 
 _MISSING = object()
+_environ: Any = os.environ
 _encode = lru_cache(256)(os.fsencode)  # most variables of functions are always the same
 _MOMENTS: tuple[type, ...] = (dt.datetime, dt.date)
 
@@ -193,11 +194,12 @@ class World:
             setattr(place, name, value)
 
     def _enter_environment(self) -> None:
-        outer = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - swapped as a whole, in no time
-        self._saved.append((os.environ, "_data", outer))
-        self._saved.append((os.environb, "_data", outer))
-        self._shown = {**outer, **self._variables} if self._inherit else self._variables
+        for environ in (_environ, os.environb):  # one dictionary, which is swapped in no time
+            self._saved.append((environ, "_data", _environ._data))  # noqa: SLF001 - see above
+        self._saved.append((os, "environ", os.environ))
+        self._shown = self._variables
         if self._inherit:
+            self._shown = {**_outer_variables(), **self._variables}
             self._before = dict(self._shown)
         _set_variables(self._shown)
 
@@ -233,12 +235,21 @@ def encoded(names: Iterable[str]) -> dict[str, bytes]:
 
 def variables(names: Mapping[str, bytes]) -> dict[str, str]:
     """Return those of the variables of this name that are set; quicker than `os.environ` is."""
-    data = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+    data = _outer_variables()
     return {name: os.fsdecode(data[key]) for name, key in names.items() if key in data}
 
 
+def _outer_variables() -> dict[bytes, bytes]:
+    """Return the variables of the process, or of the mapping that a test has put in their place."""
+    real: dict[bytes, bytes] = _environ._data  # noqa: SLF001 - see above
+    if os.environ is _environ:
+        return real
+    return {_encode(name): _encode(value) for name, value in os.environ.items()}
+
+
 def _set_variables(data: dict[bytes, bytes]) -> None:
-    os.environ._data = data  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+    os.environ = _environ  # noqa: B003 - its content follows
+    _environ._data = data  # noqa: SLF001 - see above
     os.environb._data = data  # type: ignore[attr-defined]  # noqa: SLF001 - see above
 
 

@@ -42,6 +42,19 @@ def test_a_callable_sees_the_variables_that_the_test_sets(core, monkeypatch):
     assert "2" == core.invoke("f").json()
 
 
+def test_a_test_may_put_a_mapping_in_place_of_the_variables(core, monkeypatch):
+    variables = {"FROM_TEST": "1"}
+    monkeypatch.setattr(os, "environ", variables)
+
+    def look():
+        os.environ["FROM_FUNCTION"] = "2"
+        return [os.environ["FROM_TEST"], os.getenv("ENCODING_TYPE"), os.getenv("FROM_FUNCTION")]
+
+    assert ["1", "json", "2"] == run(core, look)
+    assert os.environ is variables
+    assert {"FROM_TEST": "1"} == variables
+
+
 def test_an_imported_function_sees_only_what_a_core_hands_on(core, monkeypatch, write):
     monkeypatch.setenv("FROM_TEST", "1")
     folder = write(
