@@ -8,7 +8,7 @@ from greengrass_sdk.model.limits import CONTEXT_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     from typing_extensions import Buffer
@@ -85,10 +85,16 @@ def check_size(size: int, limit: int, what: str, setting: str | None = None) -> 
         )
 
 
-def _json(value: object, what: str) -> bytes:
-    import json
+_encode: Callable[[object], str] | None = None
 
+
+def _json(value: object, what: str) -> bytes:
+    global _encode  # noqa: PLW0603 - made with the first use: json takes long to import
+    if _encode is None:
+        import json
+
+        _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        return _encode(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} cannot be written as JSON: {error}") from error

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _ATTEMPTS = 10
+_ACCEPTED = (b'{"state":', b'{"version":')  # how an answer begins that is no refusal
 _ERRORS = {
     404: ShadowNotFoundError,
     409: ShadowVersionConflictError,
@@ -47,12 +48,8 @@ _ERRORS = {
 }
 
 
-class ShadowDocument:
-    """
-    A shadow as it is, and as it came: `payload` is JSON, which the attributes decode when asked.
-
-    Each of them is empty, or 0, if the document has no such part.
-    """
+class _Answer:
+    """What the service answered, decoded when it is looked at."""
 
     __slots__ = ("_document", "payload")
 
@@ -60,13 +57,26 @@ class ShadowDocument:
         self.payload = payload
         self._document = document
 
-    def json(self) -> dict[str, Any]:
-        """Return the whole document, decoded."""
+    def _decoded(self) -> dict[str, Any]:
         if self._document is None:
             import json
 
             self._document = json.loads(self.payload)
         return self._document
+
+
+class ShadowDocument(_Answer):
+    """
+    A shadow as it is, and as it came: `payload` is JSON, which the attributes decode when asked.
+
+    Each of them is empty, or 0, if the document has no such part.
+    """
+
+    __slots__ = ()
+
+    def json(self) -> dict[str, Any]:
+        """Return the whole document, decoded."""
+        return self._decoded()
 
     @property
     def desired(self) -> dict[str, Any]:
@@ -108,7 +118,7 @@ class ShadowDocument:
         return f"ShadowDocument(version={self.version}, payload=<{len(self.payload)} bytes>)"
 
 
-class ShadowChange:
+class ShadowChange(_Answer):
     """
     What became of an update or a deletion: the `version` and `timestamp` of the shadow.
 
@@ -116,12 +126,17 @@ class ShadowChange:
     answer as it came.
     """
 
-    __slots__ = ("payload", "timestamp", "version")
+    __slots__ = ()
 
-    def __init__(self, payload: bytes, document: dict[str, Any]) -> None:
-        self.version: int = document["version"]
-        self.timestamp: int = document["timestamp"]
-        self.payload = payload
+    @property
+    def version(self) -> int:
+        """The version of the shadow."""
+        return int(self._decoded()["version"])
+
+    @property
+    def timestamp(self) -> int:
+        """When the answer was made, in seconds since 1970."""
+        return int(self._decoded()["timestamp"])
 
     def __repr__(self) -> str:
         return f"ShadowChange(version={self.version}, timestamp={self.timestamp})"
@@ -171,9 +186,12 @@ class _Requests:
         return request
 
     def _document(self, result: InvokeResult) -> ShadowDocument:
-        if result.payload.startswith(b'{"state":'):
-            return ShadowDocument(result.payload)  # no refusal: it is decoded when it is looked at
-        return ShadowDocument(result.payload, self._read(result))
+        known = result.payload.startswith(_ACCEPTED)
+        return ShadowDocument(result.payload, None if known else self._read(result))
+
+    def _change(self, result: InvokeResult) -> ShadowChange:
+        known = result.payload.startswith(_ACCEPTED)
+        return ShadowChange(result.payload, None if known else self._read(result))
 
     def _read(self, result: InvokeResult) -> dict[str, Any]:
         return read_answer(result.payload, self.thing, self.name)
@@ -265,7 +283,7 @@ class Shadow(_Requests):
             ShadowError: The service refused.
         """
         result = self._ask("update", self._update(desired, reported, version, client_token))
-        return ShadowChange(result.payload, self._read(result))
+        return self._change(result)
 
     def modify(
         self, change: Callable[[ShadowDocument], Change], *, attempts: int = _ATTEMPTS
@@ -296,7 +314,7 @@ class Shadow(_Requests):
                 return None
             result = self._ask("update", request)
             try:
-                return ShadowChange(result.payload, self._read(result))
+                return self._change(result)
             except ShadowVersionConflictError:
                 if not left:
                     raise
@@ -311,7 +329,7 @@ class Shadow(_Requests):
             ShadowError: The service refused.
         """
         result = self._ask("delete")
-        return ShadowChange(result.payload, self._read(result))
+        return self._change(result)
 
     def list(self) -> list[str]:
         """Return the names of the thing's named shadows, which the service tells in pages."""
@@ -350,7 +368,7 @@ class AsyncShadow(_Requests):
         """Merge values into the shadow; see `Shadow.update`."""
         request = self._update(desired, reported, version, client_token)
         result = await self._ask("update", request)
-        return ShadowChange(result.payload, self._read(result))
+        return self._change(result)
 
     async def modify(
         self, change: Callable[[ShadowDocument], Change], *, attempts: int = _ATTEMPTS
@@ -366,7 +384,7 @@ class AsyncShadow(_Requests):
                 return None
             result = await self._ask("update", request)
             try:
-                return ShadowChange(result.payload, self._read(result))
+                return self._change(result)
             except ShadowVersionConflictError:
                 if not left:
                     raise
@@ -375,7 +393,7 @@ class AsyncShadow(_Requests):
     async def delete(self) -> ShadowChange:
         """Delete the shadow; see `Shadow.delete`."""
         result = await self._ask("delete")
-        return ShadowChange(result.payload, self._read(result))
+        return self._change(result)
 
     async def list(self) -> list[str]:
         """Return the names of the thing's named shadows; see `Shadow.list`."""

@@ -72,8 +72,8 @@ def accepted(
     client_token: str | None,
 ) -> bytes:
     """Return the answer to an update: what was asked, with its metadata."""
-    opened = encode({"state": state, "metadata": metadata, "version": version})
-    return finished(opened[:-1], timestamp, client_token)
+    begun = opened(encode(state), encode(metadata), version)
+    return finished(begun, timestamp, client_token)
 
 
 def delta(
