@@ -88,29 +88,45 @@ class StorageWorker:
         self._syncs.put(None)
         self._threads[1].join()
 
+    # What a thread has done it forgets before it waits: files, of which the last holder closes them.
+
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            work, done = job
-            try:
-                with self._lock:
-                    result = work()
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
-                result = error
-            self._tell(done, result)
+        while self._work_once():
+            pass
+
+    def _work_once(self) -> bool:
+        job = self._jobs.get()
+        if job is None:
+            return False
+        work, done = job
+        try:
+            with self._lock:
+                result = work()
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            result = error
+        self._tell(done, result)
+        return True
 
     def _wait(self) -> None:
-        while (sync := self._syncs.get()) is not None:
-            syncs = [sync]
-            try:
-                while True:
-                    following = self._syncs.get_nowait()
-                    if following is None:
-                        self._syncs.put(None)
-                        break
-                    syncs.append(following)
-            except Empty:
-                pass
-            self._sync_all(syncs)
+        while self._wait_once():
+            pass
+
+    def _wait_once(self) -> bool:
+        sync = self._syncs.get()
+        if sync is None:
+            return False
+        syncs = [sync]
+        try:
+            while True:
+                following = self._syncs.get_nowait()
+                if following is None:
+                    self._syncs.put(None)
+                    break
+                syncs.append(following)
+        except Empty:
+            pass
+        self._sync_all(syncs)
+        return True
 
     def _sync_all(self, syncs: list[tuple[Sequence[Unsynced], Done]]) -> None:
         """Sync each file once, whoever asked for it."""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import errno
+from functools import partial
 from queue import Queue
 from threading import Event, current_thread
 from typing import Any
+from weakref import finalize
 
 import pytest
 
@@ -183,3 +185,26 @@ def test_a_loop_that_is_closed_hears_nothing(loop):
     worker.submit(done.set, lambda _: None)
     worker.close()
     assert done.is_set()
+
+
+class Held:
+    """What a thread is given, and forgets."""
+
+    def __init__(self):
+        self.forgotten = Event()
+        finalize(self, self.forgotten.set)
+
+    def sync(self, _seen):
+        """Need no disk."""
+
+
+def test_a_thread_forgets_what_it_has_done_before_it_waits(worker, loop):
+    """A file is closed by its last holder, and that of a deleted stream takes room till then."""
+    worked, synced = Held(), Held()
+    forgotten = worked.forgotten, synced.forgotten
+    worker.submit(partial(worked.sync, None), lambda _: None)
+    worker.sync([synced], lambda _: None)
+    del worked, synced
+    loop.run()
+    loop.run()
+    assert all(each.wait(10) for each in forgotten)
