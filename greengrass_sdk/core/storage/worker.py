@@ -88,7 +88,7 @@ class StorageWorker:
         self._syncs.put(None)
         self._threads[1].join()
 
-    # What a thread has done it forgets before it waits: files, of which the last holder closes them.
+    # What a thread has done it forgets before it waits: the last holder of a file closes it.
 
     def _work(self) -> None:
         while self._work_once():
