@@ -13,24 +13,19 @@ from attrs import evolve, fields
 
 from greengrass_sdk.errors import ConfigError, InvalidInputError
 from greengrass_sdk.model.arn import function_arn, parse_lambda_arn
+from greengrass_sdk.model.definition import Group
 from greengrass_sdk.model.directory import Directory
 from greengrass_sdk.model.function import Function
-from greengrass_sdk.model.group import (
-    Device,
-    Group,
-    Limits,
-    LocalClient,
-    Secret,
-    Streams,
-    Subscription,
-    load_group,
-)
+from greengrass_sdk.model.parts import Device, LocalClient, Secret, Streams
+from greengrass_sdk.model.subscription import Subscription
 from greengrass_sdk.model.tables import RESERVED_NAMES
 from greengrass_sdk.testing.functions import Member
 from greengrass_sdk.testing.modules import find_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from greengrass_sdk.model.parts import Limits
 
 __all__ = [
     "Declarations",
@@ -125,6 +120,8 @@ class Declarations:
 
     def load(self, path: Path, *, started: bool) -> None:
         """Take a whole group file in; its settings count where it is the first thing."""
+        from greengrass_sdk.model.groupfile import load_group
+
         group = load_group(path)
         if not (self.members or self._devices or self._rows or started):
             self._settings = evolve(group, functions={}, devices={}, clients={}, subscriptions=[])

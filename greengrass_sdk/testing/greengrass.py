@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from greengrass_sdk.client.shadows import Shadow
-from greengrass_sdk.client.streams import Stream
 from greengrass_sdk.errors import InvalidInputError
 from greengrass_sdk.model.topic import check_filter, matches
 from greengrass_sdk.testing import explain
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.client.payloads import ClientContext, Payload
     from greengrass_sdk.client.results import InvokeResult
+    from greengrass_sdk.client.streams import Stream
     from greengrass_sdk.testing.declarations import Declarations
     from greengrass_sdk.testing.records import FunctionFailure, LogRecord, Message
     from greengrass_sdk.testing.streams import Exported
@@ -347,6 +347,8 @@ class Greengrass(ABC):
 
     def stream(self, name: str) -> Stream:
         """Return a stream, to make it, append to it and read it; nothing is asked yet."""
+        from greengrass_sdk.client.streams import Stream
+
         return Stream(self.invoke, name)
 
     @abstractmethod
