@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections import deque
+from threading import Event
 from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
@@ -47,6 +48,7 @@ class Unsynced:
     _sealed: list[Segment]
     _place: Files
     _names: bool
+    _abandoned: Event
 
     def sync(self, seen: dict[int, OSError | None]) -> OSError | None:
         """
@@ -57,6 +59,8 @@ class Unsynced:
         """
         failure: OSError | None = None
         for file in self.files:
+            if self._abandoned.is_set():
+                return None
             if id(file) not in seen:
                 seen[id(file)] = _failure(file)
             failure = seen[id(file)] or failure
@@ -97,6 +101,7 @@ class SegmentLog:
     _dirty: list[File] = field(factory=list, init=False)
     _sealed: list[Segment] = field(factory=list, init=False)
     _names_changed: bool = field(default=False, init=False)
+    _abandoned: Event = field(factory=Event, init=False)
 
     @classmethod
     def open(cls, files: Files, segment_bytes: int) -> Self:
@@ -254,9 +259,15 @@ class SegmentLog:
 
     def take_unsynced(self) -> Unsynced:
         """Hand over what is to be synced."""
-        taken = Unsynced(self._dirty, self._sealed, self._files, self._names_changed)
+        taken = Unsynced(
+            self._dirty, self._sealed, self._files, self._names_changed, self._abandoned
+        )
         self._dirty, self._sealed, self._names_changed = [], [], False
         return taken
+
+    def abandon(self) -> None:
+        """Say that the log is deleted: nobody needs to wait for the disk any more."""
+        self._abandoned.set()
 
     # Reading.
 

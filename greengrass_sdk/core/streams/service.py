@@ -181,6 +181,7 @@ class StreamService:
         number = stream.number
         if number is not None:
             self._of_store(name, lambda: self.store.remove(number))
+        stream.log.abandon()
         del self._streams[name]
 
     def names(self) -> list[str]:

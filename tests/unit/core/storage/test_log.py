@@ -271,6 +271,15 @@ def test_a_sync_that_fails_tells_why_once_for_all_who_share_it():
     assert first is unsynced.sync(seen)
 
 
+def test_a_log_that_was_abandoned_waits_for_no_disk():
+    opened = log_with(b"a", b"b", b"c")
+    unsynced = opened.take_unsynced()
+    opened.abandon()
+    seen: dict[int, OSError | None] = {}
+    assert unsynced.sync(seen) is None
+    assert {} == seen
+
+
 def test_many_segments_do_not_need_many_descriptors(tmp_path):
     opened = log_with(*[b"x"] * 200, files=FolderFiles(tmp_path))
     sync(opened)
