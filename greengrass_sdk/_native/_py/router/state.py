@@ -38,6 +38,7 @@ WAITS = 32
 """Buckets of the histogram of waiting times; the last one has everything above."""
 
 
+_NO_OUTCOMES = dict.fromkeys(Outcome, 0)  # a copy hashes nothing, which takes long for an Enum
 _FIRST_ENTRIES = 256  # of the timers' heap, and ...
 _ENTRIES_EACH = 4  # ... for each owner, before dead ones are looked for
 
@@ -275,7 +276,7 @@ class FunctionTarget:
         """Workers asked for and not attached yet."""
         self.refused = 0
         self.last_failure = b""
-        self.outcomes = dict.fromkeys(Outcome, 0)
+        self.outcomes = _NO_OUTCOMES.copy()
         self.waits = [0] * WAITS
         """`waits[n]` items waited for their start less than 2**n us, and at least half of that."""
         self.calls: deque[Item] = deque()
