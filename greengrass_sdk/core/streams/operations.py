@@ -140,7 +140,7 @@ def _known_options(asked: tuple[tuple[str, int], ...]) -> ReadMessagesOptions:
 
 
 def _messages(name: str, parts: Sequence[Buffer]) -> bytes:
-    return encode_messages(head_of(name), b"".join(parts))
+    return encode_messages(head_of(name), parts[0] if len(parts) == 1 else b"".join(parts))
 
 
 def append_of(body: dict[str, Any]) -> Append:
