@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,8 @@ def test_a_rehearsal_that_fails_is_told_and_costs_nothing_else(monkeypatch, capf
         raise OSError("no descriptors are left")
 
     monkeypatch.setattr(rehearsal, "rehearse", fail)
-    zygote._rehearse(None, None)
+    nothing: Any = None
+    zygote._rehearse(nothing, nothing)
     assert "OSError: no descriptors are left" in capfd.readouterr().err
 
 

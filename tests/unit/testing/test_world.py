@@ -43,7 +43,7 @@ def test_a_callable_sees_the_variables_that_the_test_sets(core, monkeypatch):
 
 
 def test_a_test_may_put_a_mapping_in_place_of_the_variables(core, monkeypatch):
-    variables = {"FROM_TEST": "1"}
+    variables: Any = {"FROM_TEST": "1"}
     monkeypatch.setattr(os, "environ", variables)
 
     def look():
