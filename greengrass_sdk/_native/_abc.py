@@ -310,6 +310,9 @@ class Link(Protocol):
         worth not to sleep. The one call that a thread makes without being the owner.
         """
 
+    def has_come(self) -> bool:
+        """Whether `read` has something for sure; it may have if not, where looking is dear."""
+
     def take_work(self, batch: list[Frame], max_bytes: int, /) -> bool:
         """Extend `batch` by what has arrived if that is simple and all is work; else do nothing."""
 

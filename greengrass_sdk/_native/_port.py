@@ -293,6 +293,13 @@ class Port:
             self._inflow = _Inflow((), inflow.tail, inflow.descriptors, ended=ended)
         return self._inflow.ready, over and count == _AGAIN
 
+    def has_come(self, lane: Lane) -> bool:
+        """Whether there are frames that can be received at once; there may be others."""
+        inflow = self._inflow
+        if inflow.status or inflow.broken is not None:
+            return False
+        return bool(inflow.ready) or lane.take(inflow.ready)
+
     def take_work(self, lane: Lane, batch: list[Frame]) -> bool:
         """Extend `batch` by what lies in the ring if all of it is work; `receive` has the rest."""
         inflow = self._inflow

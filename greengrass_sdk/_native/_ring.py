@@ -175,6 +175,9 @@ class RingLink:
             self._park()
         return frames
 
+    def has_come(self) -> bool:
+        return not self.eof and not self._look and self.port.has_come(self.lane)
+
     def take_work(self, batch: list[Frame], max_bytes: int) -> bool:
         if self.eof or self._look or max_bytes < BATCH_BYTES:
             return False

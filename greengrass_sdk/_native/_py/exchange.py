@@ -294,7 +294,7 @@ class Exchange:
                         if ready():
                             return True
                     # First take the post, then look: news that comes later will wake us there.
-                    at_work = self._take(post, waiter)
+                    at_work = self._take(post, waiter, look=take is None)
                     if ready():
                         return True
                     link = self.link()
@@ -315,12 +315,14 @@ class Exchange:
                 self._leave(post, waiter)
                 raise
 
-    def _take(self, post: Post, waiter: Waiter) -> bool:
-        """Take the post if it is free. Holds the lock."""
+    def _take(self, post: Post, waiter: Waiter, *, look: bool) -> bool:
+        """Take the post if it is free; `look` for what has come already. Holds the lock."""
         if self._closed or not post.take(waiter):
             return False
         self._link.waiting.add(waiter)
         post.wake.clear()
+        if look and self._link.has_come():
+            self._read(self._link, waiter)
         return True
 
     def _leave(self, post: Post, waiter: Waiter) -> None:

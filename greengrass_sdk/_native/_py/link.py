@@ -235,6 +235,9 @@ class Link:
         self._decode(inflow)
         return self._inflow.ready
 
+    def has_come(self) -> bool:
+        return False  # a look would cost as much as reading
+
     def take_work(self, _batch: list[Frame], _max_bytes: int) -> bool:
         return False  # what is read here may be anything
 

@@ -74,6 +74,7 @@ def lane(request, monkeypatch):
         monkeypatch.setattr(_lane, "_FastLane", None)
     elif _lane._FastLane is None:
         pytest.skip("the companion is not built")
+    return request.param
 
 
 @pytest.fixture
@@ -95,6 +96,24 @@ def fill(channel, size=1000):
         except RequestTimeoutError:
             return count
         count += 1
+
+
+def test_an_answer_that_is_there_is_taken_without_waiting(monkeypatch, lane):
+    ours, channel = _ring.pair()
+    waits = []
+    wait = _ring.RingLink.wait
+
+    def counted(*arguments, **options):
+        waits.append(arguments)
+        wait(*arguments, **options)
+
+    monkeypatch.setattr(_ring.RingLink, "wait", counted)
+    number = channel.begin(Kind.INVOKE, topic=b"f")
+    ours.send(_port.OutgoingFrame(Kind.RESULT, 0, 0, number, b"", b"", b"out"))
+    assert b"out" == channel.finish(number).payload
+    assert {"fast": 0, "long": 1}[lane] == len(waits)
+    channel.close()
+    ours.close()
 
 
 # --- a full ring

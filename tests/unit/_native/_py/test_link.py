@@ -78,6 +78,13 @@ def test_a_decoder_that_was_interrupted_starts_again_from_the_last_boundary(pair
     assert [b"2" * 10] == payloads(link)
 
 
+def test_nobody_looks_whether_something_has_come(pair):
+    link, peer = pair
+    peer.sendall(message(b"first"))
+    assert not link.has_come()
+    assert [b"first"] == payloads(link)
+
+
 def test_the_end_is_noticed_after_the_last_frame(pair):
     link, peer = pair
     peer.sendall(message(b"last"))
