@@ -274,3 +274,6 @@ class FakeChannel:
             callback(error)
         for task in [*self._waiting.values(), *self._receivers]:
             self._plane.wake(task)
+        self._waiting.clear()
+        self._receivers.clear()
+        del self._plane  # which has it, too; nobody gets past `_check_open`

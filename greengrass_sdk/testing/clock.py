@@ -105,6 +105,10 @@ class VirtualClock:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
+    def stop(self) -> None:
+        """Forget all timers."""
+        self._timers.clear()
+
     def fire(self) -> None:
         """Fire the timers whose time has come."""
         while self._timers and self._timers[0][0] <= self.now:

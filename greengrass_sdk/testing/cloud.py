@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from greengrass_sdk.errors import InvalidInputError
+from greengrass_sdk.errors import CoreUnavailableError, InvalidInputError
 from greengrass_sdk.model.limits import SPOOL_BYTES
 from greengrass_sdk.testing.greengrass import GreengrassCloud
 from greengrass_sdk.testing.records import Delivery, Message, Messages
@@ -96,6 +96,11 @@ class FakeCloud(GreengrassCloud):
         self._rate = rate
         self._random = Random(seed)  # noqa: S311 - a test is to be repeatable
 
+    def close(self) -> None:
+        """Let go of the core; what has arrived can still be asked for."""
+        self._send = _refuse
+        self._settle = lambda: None
+
     # The core's side.
 
     def take(self, message: Message, delivery: Delivery) -> None:
@@ -143,3 +148,7 @@ class FakeCloud(GreengrassCloud):
 
     def _is_lost(self) -> bool:
         return self._random is not None and self._random.random() < self._rate
+
+
+def _refuse(topic: str, _payload: bytes) -> Message:
+    raise CoreUnavailableError(f"the FakeCore was closed and takes no message on {topic!r}")

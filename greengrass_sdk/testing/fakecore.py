@@ -463,6 +463,12 @@ class FakeCore(Greengrass):
             self._crew.stop()
         if self._services is not None:
             self._services.close()
+        if "cloud" in vars(self):
+            self.cloud.close()
+        if self._engine is not None:
+            self._engine.close()
+        self._clock.stop()
+        self._engine = self._crew = self._services = None
         identity.deactivate(self)
         self._substitutes.close()
         if self._folder is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from greengrass_sdk._native import Kind
@@ -163,14 +164,14 @@ class Crew(Hooks):
             member.name, member.endpoint, self._session(member, channel), channel, self
         )
         worker.since = self._engine.clock.now
-        output = RecordOutput(lambda *record: self._log(member, worker, *record))
+        output = RecordOutput(partial(self._log, member))
         message = self._message(member, channel.peer)
         runtime = InProcess(message, channel, output, worker)
         if member.handler is not None:
             runtime.use(member.handler)
-        worker.furnish(self._world(member, message, output), runtime)
+        worker.furnish(self._world(member, message, output))
         member.workers[channel.peer] = worker
-        self._engine.scheduler.spawn(worker, member.name, worker.main)
+        self._engine.scheduler.spawn(worker, member.name, partial(worker.main, runtime))
 
     def _world(self, member: Member, message: SpawnMessage, output: RecordOutput) -> World:
         imported = member.handler is None
@@ -410,12 +411,9 @@ class Crew(Hooks):
 
     # Logs.
 
-    def _log(
-        self, member: Member, worker: FakeWorker, level: bytes, origin: bytes, message: bytes
-    ) -> None:
-        if worker.state != "ended":
-            text = message.decode("utf-8", "replace")
-            self._note(member, _LEVELS[level], text, origin.decode("utf-8", "replace"))
+    def _log(self, member: Member, level: bytes, origin: bytes, message: bytes) -> None:
+        text = message.decode("utf-8", "replace")
+        self._note(member, _LEVELS[level], text, origin.decode("utf-8", "replace"))
 
     def _note(self, member: Member, level: str, text: str, origin: str) -> None:
         member.logs.append(LogRecord(level, text, origin, self._engine.clock.time()))

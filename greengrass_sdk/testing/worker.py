@@ -142,12 +142,10 @@ class FakeWorker:
         self.since = 0.0
         self.told: BaseException | None = None
         self._world: World
-        self._runtime: InProcess
 
-    def furnish(self, world: World, runtime: InProcess) -> None:
-        """Take what it runs in and what it runs."""
+    def furnish(self, world: World) -> None:
+        """Take what it runs in."""
         self._world = world
-        self._runtime = runtime
 
     @property
     def peer(self) -> int:
@@ -164,14 +162,14 @@ class FakeWorker:
 
     def silence(self) -> None:
         """Let nobody hear what its threads say from now on: they only end."""
-        self._world.silent = True
+        self._world.silence()
         self.state = "ended"
 
-    def main(self) -> None:
+    def main(self, runtime: InProcess) -> None:
         """Import the handler and serve; the body of the worker's main thread."""
         try:
-            self._runtime.import_handler()
-            self._runtime.serve()
+            runtime.import_handler()
+            runtime.serve()
         except ProcessExit as exit_:
             self._exited(exit_.status)
 
@@ -187,9 +185,8 @@ class FakeWorker:
             return
         lines = "".join(traceback.format_exception(error))
         text = f"Exception in thread {thread.name}:\n{lines}".rstrip("\n")
-        self._runtime._sink.write(  # noqa: SLF001 - the runtime does it in a hook of the process
-            logs.ERROR, logs.raised_at(error.__traceback__), text.encode("utf-8", "replace")
-        )
+        where = logs.raised_at(error.__traceback__)
+        self._world.output.sink.write(logs.ERROR, where, text.encode("utf-8", "replace"))
         self.hooks.thread_raised(self, thread.name, error)
 
     def thread_exited(self, status: int) -> None:

@@ -55,11 +55,20 @@ class _Sink(logs.LogSocket):
         """Take one record."""
         self._take(level, origin, message)
 
+    def stop(self) -> None:
+        """Take no more records."""
+        self._take = _drop
+
+
+def _drop(_level: bytes, _origin: bytes, _message: bytes) -> None:
+    """Take a record that nobody is to hear of."""
+
 
 class RecordOutput(Output):
     """The two streams and the log of a worker, without a process."""
 
     __slots__ = ()
+    sink: _Sink
 
     def __init__(self, take: Callable[[bytes, bytes, bytes], None]) -> None:
         self.sink = _Sink(take)
@@ -143,7 +152,7 @@ class World:
         modules: PrivateModules | None,
         level: str,
     ) -> None:
-        self._output = output
+        self.output = output
         self._inherit = inherit
         self._directory = directory
         self._modules = modules
@@ -155,14 +164,18 @@ class World:
         self._outer_level = logging.NOTSET
         self._outer_directory: str | None = None
         self._shown: dict[bytes, bytes] = {}
-        self.silent = False
-        """Whether nothing that its threads say is heard any more."""
+        self._silent = False
+
+    def silence(self) -> None:
+        """Let nothing be heard any more that its threads say."""
+        self._silent = True
+        self.output.sink.stop()
 
     def enter(self) -> None:
         """Put everything in place."""
         streams = [
-            (sys, "stdout", self._output.writers[0]),
-            (sys, "stderr", self._output.writers[1]),
+            (sys, "stdout", self.output.writers[0]),
+            (sys, "stderr", self.output.writers[1]),
         ]
         for place, name, value in (*_PATCHES, *streams):
             self._saved.append((place, name, getattr(place, name)))
@@ -213,14 +226,14 @@ class World:
         root = logging.getLogger()
         self._outer_handlers, self._outer_level = root.handlers, root.level
         root.handlers = [*root.handlers, *self._handlers]
-        if self.silent:
+        if self._silent:
             root.handlers = [logging.NullHandler()]
         if root.level != self._level:
             root.setLevel(self._level)
 
     def _leave_logging(self) -> None:
         root = logging.getLogger()
-        if not self.silent:
+        if not self._silent:
             self._handlers = [h for h in root.handlers if h not in self._outer_handlers]
         root.handlers = self._outer_handlers
         self._level = root.level

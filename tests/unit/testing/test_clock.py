@@ -158,3 +158,13 @@ def test_a_timer_can_be_cancelled():
     clock.fire()
     assert [1] == fired
     assert clock.next_timer() is None
+
+
+def test_a_clock_that_was_stopped_fires_nothing():
+    clock, fired = VirtualClock(0.0), []
+    clock.call_later(1.0, lambda: fired.append(1))
+    clock.stop()
+    clock.now += 2.0
+    clock.fire()
+    assert [] == fired
+    assert clock.next_timer() is None

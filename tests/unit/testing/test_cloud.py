@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from greengrass_sdk import Client, InvalidInputError
+from greengrass_sdk import Client, CoreUnavailableError, InvalidInputError
+from greengrass_sdk.testing import FakeCore
 
 client = Client()
 
@@ -79,3 +80,15 @@ def test_nonsense_is_refused(core):
         core.cloud.drop(1.5)
     with pytest.raises(InvalidInputError):
         core.cloud.latency(-1)
+
+
+def test_what_has_arrived_is_known_after_the_end_and_nothing_else_arrives():
+    with FakeCore() as core:
+        core.add_function("f", lambda _event, _context: client.publish("up", "1"))
+        core.subscribe("f", "up", "cloud")
+        core.invoke("f")
+        core.cloud.down()
+        core.deliver("down", "2")
+    assert [b"1"] == core.cloud.received.payloads
+    with pytest.raises(CoreUnavailableError, match="was closed and takes no message on 'down'"):
+        core.cloud.up()

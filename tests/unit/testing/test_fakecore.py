@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import weakref
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -381,6 +384,25 @@ def test_the_clock_starts_where_the_test_wants_it():
         assert start == core.now
         core.advance(days=8)
         assert datetime(2026, 1, 9, tzinfo=UTC) == core.now
+
+
+def test_after_a_simple_test_a_core_does_not_wait_for_the_garbage_collector():
+    before = set(threading.enumerate())
+    core = FakeCore()
+    core.add_function("f", lambda _event, _context: iot.publish(topic="out", payload="1"))
+    core.subscribe("cloud", "in", "f")
+    core.deliver("in")
+    assert 1 == len(core.published("out"))
+    core.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    kept = weakref.ref(core)
+    gc.disable()
+    try:
+        del core
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_a_closed_core_says_so():
