@@ -312,7 +312,8 @@ class SegmentLog:
         found: list[memoryview] = []
         begin = bisect_right(self._segments, start, key=lambda segment: segment.first) - 1
         following = start
-        for segment in self._segments[max(begin, 0) :]:
+        for position in range(max(begin, 0), len(self._segments)):
+            segment = self._segments[position]
             if following >= segment.next or following < segment.first:
                 break
             self._wake(segment)
