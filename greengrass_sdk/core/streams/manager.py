@@ -301,11 +301,12 @@ class StreamManager:
             NotEnoughMessagesError: There are fewer than the minimum, even after the timeout.
             StreamReadError: They are damaged.
         """
+        options = (ReadMessagesOptions() if options is None else options).check()
         blocks = await self.read_blocks(check_name(name), *_window(options))
         return messages_of(name, blocks)
 
     async def read_parts(self, name: str, options: ReadMessagesOptions) -> list[Buffer]:
-        """Return messages in blocks, as parts that lie one behind the other; see above."""
+        """Return messages in blocks, as parts in a row, for options that were checked."""
         start, least, most, timeout_s = _window(options)
         return await self.read_stored(name, start, least, most, READ_BYTES, timeout_s)
 
@@ -451,9 +452,8 @@ class StreamManager:
         return await future
 
 
-def _window(options: ReadMessagesOptions | None) -> tuple[int, int, int, float]:
+def _window(options: ReadMessagesOptions) -> tuple[int, int, int, float]:
     """Return start, least, most, and how long to wait in seconds."""
-    options = (ReadMessagesOptions() if options is None else options).check()
     least = options.min_message_count or 1
     return (
         options.desired_start_sequence_number or 0,

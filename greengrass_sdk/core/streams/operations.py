@@ -112,7 +112,7 @@ def _read_of(body: dict[str, Any]) -> tuple[str, ReadMessagesOptions]:
     name = body.get("streamName")
     if name is None:
         raise InvalidStreamRequestError("Property stream_name is required, but was None")
-    name, asked = check_name(name), body.get("readMessagesOptions")
+    name, asked = _checked_name(name), body.get("readMessagesOptions")
     if asked is not None and not isinstance(asked, dict):
         raise InvalidStreamRequestError(
             "Property read_messages_options is invalid because it must be of type "
@@ -153,8 +153,11 @@ def append_of(body: dict[str, Any]) -> Append:
     name, payload = body.get("name"), body.get("payload")
     if type(payload) is not bytes or not payload:
         payload = check_payload(payload)
-    known = _known_name(name) if isinstance(name, str) else check_name(name)
-    return Append(known, 1, encode_body([payload]))
+    return Append(_checked_name(name), 1, encode_body([payload]))
+
+
+def _checked_name(name: object) -> str:
+    return _known_name(name) if isinstance(name, str) else check_name(name)
 
 
 _known_name = lru_cache(1024)(check_name)
