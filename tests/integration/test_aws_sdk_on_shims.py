@@ -107,7 +107,7 @@ def outcomes(registry, tmp_path_factory):
     peer._start(ours, core, reading=True)
     with theirs:
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(PROGRAM), folder, str(theirs.fileno())],
+            [sys.executable, "-P", "-c", textwrap.dedent(PROGRAM), folder, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             env={**os.environ, **ENVIRONMENT},
             capture_output=True,

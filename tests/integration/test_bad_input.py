@@ -49,7 +49,7 @@ def refused(tmp_path):
 
     def call(status, *arguments, program=GREENGRASS):
         done = subprocess.run(
-            [sys.executable, "-c", UNPRIVILEGED, *program, *map(str, arguments)],
+            [sys.executable, "-P", "-c", UNPRIVILEGED, *program, *map(str, arguments)],
             cwd=tmp_path,
             env=env,
             stdin=subprocess.DEVNULL,

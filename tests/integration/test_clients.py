@@ -561,7 +561,7 @@ PROBE = """
 def test_a_program_finds_the_only_core_and_receives(core, a):
     await_free(core, "b")
     with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(PROBE)],
+        [sys.executable, "-P", "-c", textwrap.dedent(PROBE)],
         env=core._environment,
         cwd="/",
         text=True,

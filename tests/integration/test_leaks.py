@@ -151,7 +151,7 @@ PEER = """
 def test_messages_leave_nothing(core, messages):
     """From a client in a process of its own to a pinned function and back, and as calls."""
     (echo,) = [f["workers"][0]["pid"] for f in core.status()["functions"] if f["name"] == "echo"]
-    command = [sys.executable, "-c", textwrap.dedent(PEER), core.root]
+    command = [sys.executable, "-P", "-c", textwrap.dedent(PEER), core.root]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as peer:
         asks, answers = peer.stdin, peer.stdout

@@ -228,7 +228,7 @@ class PythonClient:
     def __init__(self, packages, environment, request_timeout_s=60.0):
         path = os.pathsep.join([str(packages / "stream-manager"), str(SUPPORT)])
         self._process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(PYTHON_CLIENT), str(request_timeout_s)],
+            [sys.executable, "-P", "-c", textwrap.dedent(PYTHON_CLIENT), str(request_timeout_s)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
