@@ -167,12 +167,13 @@ def test_messages_leave_nothing(core, messages):
             print(count, file=asks, flush=True)
             assert "done\n" == answers.readline()
 
-        exchange(max(3000, messages // 100))
+        exchange(max(3000, messages // 20))
         before = Footprint.settled(core.process.pid)
         memory = Memory(core.process.pid, echo, peer.pid)
         exchange(messages // 2)  # each comes back
         before.check(core.process.pid)
-        memory.check(NOISE_KIB)
+        # What the core's live view holds goes up and down; a leak would be bytes for each message.
+        memory.check(NOISE_KIB + messages // 5000)
         asks.close()
         assert 0 == peer.wait(20)
 
