@@ -123,6 +123,7 @@ class Recorder:
         self.at_once = 0
         self.most_at_once = 0
         self.script: Callable[[Sequence[Message]], None] = lambda _: None
+        self.closing: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
 
     def make(self, kind: str, config: Any, given: Setting) -> Recorder._Exporter:
@@ -153,5 +154,6 @@ class Recorder:
                     recorder.arrived += [(self._identifier, each) for each in numbers[:done]]
 
         def close(self) -> None:
+            self._recorder.closing()
             with self._recorder._lock:
                 self._recorder.closed += 1

@@ -184,7 +184,8 @@ class _Export:
                     async with self._gate.turn(getattr(self.task.config, "priority", None)):
                         await self._batch()
                 except StreamNotFoundError:
-                    return  # the schedule hears of it
+                    self.ended = True  # the schedule hears of it, perhaps only that there is one
+                    return
                 except StreamError as error:
                     await self._failed((), ExportError(one_line(error)))
                 if self._failures:

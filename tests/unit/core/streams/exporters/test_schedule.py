@@ -312,6 +312,24 @@ def test_an_export_whose_stream_is_made_again_goes_on():
     run(conversation, task())
 
 
+def test_an_export_whose_stream_is_made_again_before_it_has_ended_goes_on():
+    async def conversation(setting):
+        source, closing, go = setting.source, threading.Event(), threading.Event()
+        setting.recorder.closing = lambda: (closing.set(), go.wait(WAIT_S))
+        source.put(messages(1))
+        await setting.exported(1)
+        del source.streams["s"]
+        source.positions.clear()
+        source._more.set()
+        await setting.until(closing.is_set)
+        source.change(task())
+        source.put(messages(1))
+        go.set()
+        await setting.exported(2)
+
+    run(conversation, task())
+
+
 def test_an_export_outlives_a_disk_that_fails():
     async def conversation(setting):
         setting.source.failing = StreamStoreError("the disk is full")
