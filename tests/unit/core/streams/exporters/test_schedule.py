@@ -315,7 +315,12 @@ def test_an_export_whose_stream_is_made_again_goes_on():
 def test_an_export_whose_stream_is_made_again_before_it_has_ended_goes_on():
     async def conversation(setting):
         source, closing, go = setting.source, threading.Event(), threading.Event()
-        setting.recorder.closing = lambda: (closing.set(), go.wait(WAIT_S))
+
+        def close_late():
+            closing.set()
+            go.wait(WAIT_S)
+
+        setting.recorder.closing = close_late
         source.put(messages(1))
         await setting.exported(1)
         del source.streams["s"]
