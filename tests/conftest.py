@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -25,6 +26,10 @@ from hypothesis import HealthCheck, settings
 TESTS = Path(__file__).parent
 UNIT = TESTS / "unit"
 GUARDED = ("greengrass_sdk", "greengrasssdk", "greengrass_common", "tests")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell started us in the background; programs under test are to hear Ctrl-C all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
