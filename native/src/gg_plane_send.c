@@ -336,17 +336,22 @@ uint32_t gg_link_need(const struct gg_link *link)
 void gg_link_settle(struct gg_plane *plane, struct gg_link *link)
 {
     int status = GG_AGAIN;
+    int tries = 2; /* with room, and in vain */
 
     if (link->touched)
         gg_list_remove(&plane->touched, &link->touch);
     link->touched = 0;
-    for (int i = 0; i < 2 && status == GG_AGAIN; i++) {
+    while (tries > 0 && status == GG_AGAIN) {
+        size_t waiting = link->overflow.count;
+
         status = push_waiting(plane, link);
         (void)gg_port_flush(&link->port); /* before room is waited for */
         if (status == GG_AGAIN &&
             gg_port_park(&link->port, GG_WANT_ROOM, gg_link_need(link)) ==
                 GG_AGAIN)
             return; /* the worker will wake us */
+        /* A quick one makes room as fast as it is filled. */
+        tries = link->overflow.count < waiting ? 2 : tries - 1;
     }
     if (status == GG_AGAIN) {
         /* There is room, but its socket is full, or descriptors are short. */
