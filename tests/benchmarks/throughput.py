@@ -203,7 +203,7 @@ class _Plane:
             f"import sys; sys.path.insert(0, {_HERE!r}); import throughput;"
             f" throughput.be_{api.lower()}(sys.argv[1], sys.argv[2], {number})"
         )
-        command = [sys.executable, "-c", code, str(self._core.root), name]
+        command = [sys.executable, "-P", "-c", code, str(self._core.root), name]
         process = self._stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
         self._stack.callback(process.kill)
         assert process.stdout is not None
