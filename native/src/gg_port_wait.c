@@ -47,7 +47,7 @@ static int spin_for_data(struct gg_port *port, int64_t deadline)
 
     if (!gg_spin_begin(&port->spin, gg_load_relaxed(&port->in.shared->cpu)))
         return 0;
-    until = gg_clock() + gg_spin_window(&port->spin);
+    until = gg_clock() + port->spin.window_ns;
     if (until > deadline)
         until = deadline;
     do {

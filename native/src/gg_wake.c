@@ -110,12 +110,6 @@ int gg_spin_begin(struct gg_spin *spin, uint32_t peer_cpu)
     return peer_cpu != gg_cpu();
 }
 
-int64_t gg_spin_window(const struct gg_spin *spin)
-{
-    return gg_load_relaxed(&spin->pause) > 0 ? GG_SPIN_AGAIN * spin->window_ns
-                                             : spin->window_ns;
-}
-
 void gg_spin_end(struct gg_spin *spin, int paid)
 {
     uint32_t pause = paid ? 0 : gg_load_relaxed(&spin->pause) * 2 + 1;

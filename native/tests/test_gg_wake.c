@@ -173,19 +173,6 @@ TEST(spinning_stops_where_it_does_not_pay)
     CHECK_INT(0, gg_spin_begin(&spin, other));
 }
 
-TEST(the_first_spin_after_one_in_vain_is_longer)
-{
-    struct gg_spin spin;
-
-    gg_spin_init(&spin, 50000);
-    spin.window_ns = 50000;
-    CHECK_INT(50000, gg_spin_window(&spin));
-    gg_spin_end(&spin, 0);
-    CHECK_INT(GG_SPIN_AGAIN * 50000, gg_spin_window(&spin));
-    gg_spin_end(&spin, 1);
-    CHECK_INT(50000, gg_spin_window(&spin));
-}
-
 TEST(nobody_spins_on_the_processor_that_the_peer_needs)
 {
     struct gg_spin spin;

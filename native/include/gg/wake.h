@@ -78,11 +78,11 @@ void gg_event_ring(int fd);
  *
  * A waiter that expects its reply within microseconds saves two wakes by
  * looking again and again. Everybody else pays for it, so: only for a caller
- * that waits for a reply, for about `window_ns`, and only while it pays. After a
+ * that waits for a reply, at most `window_ns`, and only while it pays. After a
  * spin in vain the next one is left out, then the next three, seven, up to 63;
  * after one that paid there is no pause. */
 
-enum { GG_SPIN_MOST = 63, GG_SPIN_AGAIN = 4 };
+enum { GG_SPIN_MOST = 63 };
 
 struct gg_spin {
     int64_t window_ns; /* 0: never; one processor, a quota, battery */
@@ -96,10 +96,6 @@ void gg_spin_init(struct gg_spin *spin, int64_t window_ns);
 /* Whether to spin now for a peer that last ran on `peer_cpu` (1 + its number;
  * 0: unknown). Not on the processor that the peer needs to answer us. */
 GG_NODISCARD int gg_spin_begin(struct gg_spin *spin, uint32_t peer_cpu);
-
-/* How long, in nanoseconds: longer after one in vain, because the peer, which
- * has slept as well, is slower then than it is once it has come into step. */
-int64_t gg_spin_window(const struct gg_spin *spin);
 
 /* Tell how it ended. */
 void gg_spin_end(struct gg_spin *spin, int paid);
