@@ -126,7 +126,7 @@ VICTIM = """
             child = subprocess.Popen(["sleep", "300"], process_group=0, **quiet)
         elif how == "nohup":
             child = subprocess.Popen(["nohup", "sleep", "300"], stdin=subprocess.DEVNULL, **quiet)
-            while b"nohup" in open(f"/proc/{child.pid}/cmdline", "rb").read():
+            while not open(f"/proc/{child.pid}/cmdline", "rb").read().startswith(b"sleep"):
                 time.sleep(0.01)
         elif how == "session":
             child = subprocess.Popen(["sleep", "300"], start_new_session=True, **quiet)
