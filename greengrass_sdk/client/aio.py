@@ -77,8 +77,7 @@ class AsyncClient:
         head = (Kind.PUBLISH, publication.flags, session.endpoint)
         body = (publication.topic, b"", publication.payload)
         if publication.answered:
-            # Behind the messages before it, and in front of those that follow.
-            publication.finish(await _call(session, head, body, VERDICT_S, at_once=True))
+            publication.finish(await _call(session, head, body, VERDICT_S))
             return
         written = _Slot[None]()
         if not session.channel.post(*head, 0, *body, written.deliver):
@@ -330,22 +329,12 @@ class _Slot(Generic[_T]):
             self._lost(value)
 
 
-async def _call(
-    session: Session,
-    head: _Head,
-    body: _Body,
-    timeout_s: float | None,
-    *,
-    at_once: bool = False,
-) -> Frame:
-    """Send one frame, at the end of this turn of the loop or `at_once`; return its answer."""
+async def _call(session: Session, head: _Head, body: _Body, timeout_s: float | None) -> Frame:
+    """Send one frame, at the latest at the end of this turn of the loop; return its answer."""
     slot: _Slot[Frame] = _Slot()
+    slot.mailbox.ask(slot, session.channel, head, body)
     if head[0] == Kind.PUBLISH or type(body[-1]) is not bytes:
         # Messages stay in the order of their calls; the caller may change a buffer later.
-        slot.number = session.channel.submit(*head, *body, slot.deliver)
-    else:
-        slot.mailbox.ask(slot, session.channel, head, body)
-    if at_once:
         slot.mailbox.send()
     try:
         if timeout_s is None:
