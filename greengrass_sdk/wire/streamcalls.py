@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.wire.blocks import Block, Buffer
 
     M = TypeVar("M")
+    T = TypeVar("T")
 
 __all__ = [
     "APPEND",
@@ -246,27 +247,23 @@ def read_append(answer: Buffer) -> tuple[int, int, StreamError | None]:
 
 def read_blocks(answer: Buffer) -> list[Block]:
     """Return what was read."""
-    check(answer)
-    try:
-        return list(parse_blocks(memoryview(answer)[1:]))
-    except ValueError as problem:
-        raise RemoteProtocolError(f"the answer to a read: {problem}") from problem
+    return _read(answer, lambda blocks: list(parse_blocks(blocks)))
 
 
 def read_stop(answer: Buffer) -> int:
     """Return the sequence number after the last message that was read."""
-    check(answer)
-    try:
-        return stop_of(memoryview(answer)[1:])
-    except ValueError as problem:
-        raise RemoteProtocolError(f"the answer to a read: {problem}") from problem
+    return _read(answer, stop_of)
 
 
 def read_messages(answer: Buffer, name: str, reader: Callable[[str, Buffer], list[M]]) -> list[M]:
     """Return what was read as messages, which `blocks.reader` makes."""
+    return _read(answer, lambda blocks: reader(name, blocks))
+
+
+def _read(answer: Buffer, parse: Callable[[Buffer], T]) -> T:
     check(answer)
     try:
-        return reader(name, memoryview(answer)[1:])
+        return parse(memoryview(answer)[1:])
     except ValueError as problem:
         raise RemoteProtocolError(f"the answer to a read: {problem}") from problem
 
