@@ -103,19 +103,13 @@ static uint8_t *put_number(uint8_t *at, uint64_t value, unsigned bytes)
     return at + bytes;
 }
 
-static uint32_t size_at(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 |
-           (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
 static uint8_t *put_messages(uint8_t *at, const Py_buffer *head,
                              const struct gg_block *block)
 {
     const uint8_t *payload = block->body;
 
     for (uint32_t i = 0; i < block->count; i++) {
-        uint32_t size = size_at(block->sizes + 4 * (size_t)i);
+        uint32_t size = gg_block_message(block, i);
 
         at = put(at, head->buf, (size_t)head->len);
         at = put(at, number_key, sizeof number_key - 1);
@@ -270,7 +264,7 @@ static int add_records(struct records *self, PyObject *found, PyObject *name,
     int status = time == NULL ? -1 : 0;
 
     for (uint32_t i = 0; i < block->count && status == 0; i++) {
-        Py_ssize_t size = (Py_ssize_t)size_at(block->sizes + 4 * (size_t)i);
+        Py_ssize_t size = (Py_ssize_t)gg_block_message(block, i);
         PyObject *values[4] = {
             Py_NewRef(name),
             PyLong_FromUnsignedLongLong(block->first + i),

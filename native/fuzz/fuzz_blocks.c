@@ -17,12 +17,6 @@ static void require(int condition)
         abort();
 }
 
-static uint32_t size_at(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-           (uint32_t)at[3] << 24;
-}
-
 static void check_block(const uint8_t *data, size_t size,
                         const struct gg_block *block)
 {
@@ -31,7 +25,7 @@ static void check_block(const uint8_t *data, size_t size,
     require(block->size >= GG_BLOCK_HEADER && block->size <= size);
     require(block->count > 0);
     for (uint32_t i = 0; i < block->count; i++)
-        at += size_at(block->sizes + 4 * (size_t)i);
+        at += gg_block_message(block, i);
     require(at == data + block->size);
 }
 

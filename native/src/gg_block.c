@@ -25,7 +25,7 @@ static int is_filled(const struct gg_block *block)
     if (block->count == 0 || sum > room)
         return 0;
     for (uint32_t i = 0; i < block->count; i++) {
-        uint32_t size = load32(block->sizes + 4 * (size_t)i);
+        uint32_t size = gg_block_message(block, i);
 
         if (size == 0)
             return 0;

@@ -30,6 +30,16 @@ struct gg_run {
     size_t size;
 };
 
+/* The size of the message `i` of a block. */
+static inline uint32_t gg_block_message(const struct gg_block *block,
+                                        uint32_t i)
+{
+    const uint8_t *at = block->sizes + 4 * (size_t)i;
+
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+           (uint32_t)at[3] << 24;
+}
+
 /* Continue the CRC-32 `crc` of what came before; 0 begins one. */
 uint32_t gg_crc32(uint32_t crc, const void *data, size_t size);
 
