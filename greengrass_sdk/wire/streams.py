@@ -10,7 +10,7 @@ The stream manager's protocol: frames of CBOR over TCP, both ends of it, without
 
     frame = int32 length, of what follows | int8 operation | CBOR map
 
-`ServerSession` and `ClientSession` turn bytes into events. What a request may say is in
+`ServerSession` and `ClientSession` turn bytes into events. What is asked for most is read by
 :mod:`greengrass_sdk.wire.streamrequests`.
 
 AWS's clients cannot take an answer to a request that they gave up: their reader dies of it. An
@@ -24,11 +24,15 @@ from __future__ import annotations
 
 from greengrass_sdk.errors import RemoteProtocolError
 from greengrass_sdk.wire import cbor
+from greengrass_sdk.wire.streammessages import encode_answer, head_of
+from greengrass_sdk.wire.streamrequests import parse_append, parse_read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from greengrass_sdk.wire.blocks import Buffer
 
 __all__ = [
     "CONNECT_BYTES",
@@ -45,7 +49,6 @@ __all__ = [
     "ServerSession",
     "StreamStatus",
     "encode_frame",
-    "parse_append",
 ]
 
 CONNECT_VERSION = 1
@@ -118,11 +121,13 @@ _BYTE = 255
 # The parts of an answer to an append: three keys, the second one's value a success.
 _APPENDED_ID = bytes((Operation.APPEND_RESPONSE, 0xA3)) + b"\x69requestId\x78"
 _APPENDED_NUMBER = b"\x66status\x00\x6esequenceNumber\x1b"
-_READ_MESSAGES = b"\x68messages"
-# How the clients of AWS begin an append: three keys, the first one's value of 36 bytes.
-_APPEND_ID = b"\xa3\x69requestId\x78\x24"
-_APPEND_NAME_AT = len(_APPEND_ID) + 36
-_APPEND_NAME, _APPEND_PAYLOAD = b"\x64name", b"\x67payload"
+# Those of an answer to a read.
+_READ_ID = bytes((Operation.READ_RESPONSE, 0xA3)) + b"\x69requestId\x79"
+_READ_MESSAGES = b"\x66status\x00\x68messages"
+_QUICK: dict[int, Callable[[bytes], dict[str, Any] | None]] = {
+    Operation.APPEND: parse_append,
+    Operation.READ: parse_read,
+}
 
 
 def encode_frame(operation: int, body: dict[str, Any]) -> bytes:
@@ -265,14 +270,12 @@ class Call:
             )
         )
 
-    def answer_read(self, messages: bytes) -> bytes:
-        """Return `answer(0, messages=...)`; they are CBOR already."""
-        answer = self.answer(StreamStatus.SUCCESS)
-        size = len(answer) - 4 + len(_READ_MESSAGES) + len(messages)
-        # A map of two keys becomes one of three.
-        operation, rest = answer[4:5], answer[6:]
-        head = size.to_bytes(4, "big") + operation + b"\xa3"
-        return b"".join((head, rest, _READ_MESSAGES, messages))
+    def answer_read(self, stream: str, blocks: Buffer) -> bytearray:
+        """Return `answer(0, messages=...)`, of messages in blocks that follow each other."""
+        request_id = self.request_id.encode()
+        size = len(request_id).to_bytes(2, "big")
+        before = b"".join((_READ_ID, size, request_id, _READ_MESSAGES))
+        return encode_answer(before, head_of(stream), blocks)
 
     def answer(self, status: int, message: str | None = None, **fields: Any) -> bytes:
         """Return the frame that answers it."""
@@ -364,7 +367,7 @@ class ServerSession:
         """Take bytes; nothing comes after a `Close`."""
         if self.closed:
             return []
-        if self.protocol is not None and (quick := self._whole_append(data)) is not None:
+        if self.protocol is not None and (quick := self._whole(data)) is not None:
             return [quick]
         events: list[Call | Send | Close] = []
         try:
@@ -384,17 +387,16 @@ class ServerSession:
             events.append(self._end(self._decoder.broken))
         return events
 
-    def _whole_append(self, data: bytes) -> Call | None:
-        """Return the append that `data` is, if it is one frame and nothing else."""
+    def _whole(self, data: bytes) -> Call | None:
+        """Return the usual request that `data` is, if it is one frame and nothing else."""
         if (
             len(data) < _HEAD
-            or data[4] != Operation.APPEND
             or int.from_bytes(data[:4], "big") != len(data) - 4
             or len(data) - 4 > self._max
             or self._decoder.unfinished
         ):
             return None
-        return parse_append(data[_HEAD:])
+        return _usual(data[4], data[_HEAD:])
 
     def _end(self, reason: str) -> Close:
         self.closed = True
@@ -468,7 +470,7 @@ class ServerSession:
             text = f"the request has {payload.length} bytes; the limit is {self._max}"
             call = Call(operation, request_id, {})
             return Send(call.answer(StreamStatus.REQUEST_TOO_LARGE, text))
-        if operation == Operation.APPEND and (quick := parse_append(payload)) is not None:
+        if (quick := _usual(operation, payload)) is not None:
             return quick
         body = cbor.decode(payload)
         request_id = _request_id(body)
@@ -524,39 +526,11 @@ class ClientSession:
         ]
 
 
-def parse_append(data: bytes) -> Call | None:
-    """
-    Return the append that `data` is, if it looks exactly as AWS's clients write them.
-
-    It is what `cbor.decode` would make of it, in a fraction of the time; None says nothing.
-    """
-    if not data.startswith(_APPEND_ID):
-        return None
-    at = _APPEND_NAME_AT
-    try:
-        if data[at : at + 5] != _APPEND_NAME or not 0x60 < data[at + 5] < 0x78:
-            return None
-        end = at + 6 + data[at + 5] - 0x60
-        name = data[at + 6 : end].decode()
-        request_id = data[len(_APPEND_ID) : at].decode()
-        if data[end : end + 8] != _APPEND_PAYLOAD:
-            return None
-        first = data[end + 8]
-        start = end + 9
-        if 0x58 <= first <= 0x5A:
-            width = 1 << (first - 0x58)
-            size = int.from_bytes(data[start : start + width], "big")
-            start += width
-        elif 0x40 <= first < 0x58:
-            size = first - 0x40
-        else:
-            return None
-    except (IndexError, UnicodeDecodeError):
-        return None
-    if start + size != len(data):
-        return None
-    body = {"requestId": request_id, "name": name, "payload": data[start:]}
-    return Call(Operation.APPEND, request_id, body, len(data))
+def _usual(operation: int, payload: bytes) -> Call | None:
+    """Return a request that looks exactly as AWS's clients write it."""
+    parse = _QUICK.get(operation)
+    body = parse(payload) if parse is not None else None
+    return None if body is None else Call(operation, body["requestId"], body, len(payload))
 
 
 def _request_id(body: dict[str, Any]) -> str | None:

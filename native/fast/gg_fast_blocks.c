@@ -146,24 +146,29 @@ static int measure(const Py_buffer *data, size_t each, uint64_t *count,
 }
 
 PyDoc_STRVAR(cbor_doc,
-"cbor_of_blocks(head, data)\n--\n\nSee greengrass_sdk.wire.streammessages.");
+"cbor_of_blocks(before, head, data)\n--\n\n"
+"See greengrass_sdk.wire.streammessages.");
 
 static PyObject *cbor_of_blocks(PyObject *module, PyObject *args)
 {
+    Py_buffer before, head, data;
     PyObject *made = NULL;
-    Py_buffer head, data;
     uint64_t count;
     size_t size;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*y*:cbor_of_blocks", &head, &data))
+    if (!PyArg_ParseTuple(args, "y*y*y*:cbor_of_blocks", &before, &head, &data))
         return NULL;
-    if (measure(&data, (size_t)head.len + FIELDS, &count, &size) == 0)
-        made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (measure(&data, (size_t)head.len + FIELDS, &count, &size) == 0) {
+        size += (size_t)before.len;
+        made = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)size + 4);
+    }
     if (made != NULL) {
-        uint8_t *at = (uint8_t *)PyBytes_AsString(made);
+        uint8_t *at = (uint8_t *)PyByteArray_AsString(made);
         struct gg_block block;
 
+        at = put_number(at, size, 4);
+        at = put(at, before.buf, (size_t)before.len);
         *at++ = 0x9a;
         at = put_number(at, count, 4);
         for (size_t from = 0; from < (size_t)data.len; from += block.size) {
@@ -173,6 +178,7 @@ static PyObject *cbor_of_blocks(PyObject *module, PyObject *args)
             at = put_messages(at, &head, &block);
         }
     }
+    PyBuffer_Release(&before);
     PyBuffer_Release(&head);
     PyBuffer_Release(&data);
     return made;

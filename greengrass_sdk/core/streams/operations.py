@@ -22,7 +22,6 @@ from greengrass_sdk.model.stream import (
     check_payload,
 )
 from greengrass_sdk.wire.blocks import encode_body
-from greengrass_sdk.wire.streammessages import encode_messages, head_of
 from greengrass_sdk.wire.streams import Operation, StreamStatus
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.core.streams.service import Appended
     from greengrass_sdk.model.stream import MessageStreamInfo
     from greengrass_sdk.wire.blocks import Buffer
+    from greengrass_sdk.wire.streams import Call
 
 __all__ = [
     "Manager",
@@ -90,22 +90,22 @@ async def perform(manager: Manager, operation: int, body: dict[str, Any]) -> dic
     return await _PERFORM[operation](manager, body)
 
 
-async def read(manager: Manager, body: dict[str, Any]) -> bytes:
+async def read(manager: Manager, call: Call) -> bytearray:
     """
-    Return the messages that a request asks for, as CBOR.
+    Return the answer with the messages that a request asks for.
 
     Raises:
         StreamError: The request breaks a rule, or the manager refused it.
     """
-    name, options = _read_of(body)
-    return _messages(name, await manager.read_parts(name, options))
+    name, options = _read_of(call.body)
+    return call.answer_read(name, _joined(await manager.read_parts(name, options)))
 
 
-def try_read(manager: Manager, body: dict[str, Any]) -> bytes | None:
+def try_read(manager: Manager, call: Call) -> bytearray | None:
     """Return what `read` does if that is to be had at once, without waiting for anything."""
-    name, options = _read_of(body)
+    name, options = _read_of(call.body)
     parts = manager.try_read_parts(name, options)
-    return None if parts is None else _messages(name, parts)
+    return None if parts is None else call.answer_read(name, _joined(parts))
 
 
 def _read_of(body: dict[str, Any]) -> tuple[str, ReadMessagesOptions]:
@@ -139,8 +139,8 @@ def _known_options(asked: tuple[tuple[str, int], ...]) -> ReadMessagesOptions:
     return _options(dict(asked))
 
 
-def _messages(name: str, parts: Sequence[Buffer]) -> bytes:
-    return encode_messages(head_of(name), parts[0] if len(parts) == 1 else b"".join(parts))
+def _joined(parts: Sequence[Buffer]) -> Buffer:
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def append_of(body: dict[str, Any]) -> Append:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.core.streams.operations import Manager
     from greengrass_sdk.core.streams.service import Appended
+    from greengrass_sdk.wire.blocks import Buffer
 
 __all__ = ["ServerLimits", "StreamServer"]
 
@@ -434,14 +435,13 @@ class _Connection(asyncio.Protocol):
     def _read(self, running: _Running) -> bool:
         """Answer a read without a task, and return whether that could be done."""
         call = running.call
+        frame: Buffer | None
         try:
-            messages = operations.try_read(self._server.manager, call.body)
+            frame = operations.try_read(self._server.manager, call)
         except Exception as error:  # noqa: BLE001 - told to the client, and logged if ours
             frame = self._refusal(call, error)
-        else:
-            if messages is None:
-                return False
-            frame = call.answer_read(messages)
+        if frame is None:
+            return False
         self._reply_bounded(running, frame)
         self._finish(running)
         return True
@@ -459,17 +459,17 @@ class _Connection(asyncio.Protocol):
         log.debug("%s: operation %d: %s", self._name, call.operation, text)
         return call.answer(status, text)
 
-    def _reply_bounded(self, running: _Running, frame: bytes) -> None:
+    def _reply_bounded(self, running: _Running, frame: Buffer) -> None:
         refused = operations.check_response(len(frame), self._limits.response_bytes)
         self._reply(running, frame if refused is None else running.call.answer(*refused))
 
-    async def _perform(self, call: Call) -> bytes:
+    async def _perform(self, call: Call) -> Buffer:
         manager = self._server.manager
         if call.operation == Operation.READ:
-            return call.answer_read(await operations.read(manager, call.body))
+            return await operations.read(manager, call)
         return call.answer(0, **await operations.perform(manager, call.operation, call.body))
 
-    def _reply(self, running: _Running, frame: bytes) -> None:
+    def _reply(self, running: _Running, frame: Buffer) -> None:
         if running.answered or self._transport is None or self._transport.is_closing():
             return
         now = self._server.now()
@@ -502,7 +502,7 @@ class _Connection(asyncio.Protocol):
         log.warning("%s: operation %d: %s", self._name, running.call.operation, text)
         self._write(running.call.fail_safely(text))
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: Buffer) -> None:
         transport = self._transport
         if transport is None or transport.is_closing():
             return

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from greengrass_sdk.wire.blocks import Block, bare_parts, encode_body
-from greengrass_sdk.wire.streammessages import encode_in_python, encode_messages, head_of
+from greengrass_sdk.wire.streammessages import encode_answer, encode_in_python, head_of
 from greengrass_sdk.wire.streams import Call, Operation
 
 ENCODERS = pytest.mark.parametrize(
-    "encode", [encode_messages, encode_in_python], ids=["chosen", "python"]
+    "encode", [encode_answer, encode_in_python], ids=["chosen", "python"]
 )
 
 
@@ -25,27 +25,34 @@ def message(name, number, time, payload):
     return {"streamName": name, "sequenceNumber": number, "ingestTime": time, "payload": payload}
 
 
+def listed(encode, name, blocks):
+    """Return the messages of an answer."""
+    answer = encode(b"before", head_of(name), blocks)
+    assert (len(answer) - 4).to_bytes(4, "big") + b"before" == answer[:10]
+    return cbor2.loads(answer[10:])
+
+
 @ENCODERS
 @pytest.mark.parametrize("name", ["s", "Größe", "n" * 255])
 def test_messages_are_a_list_of_maps_in_cbor(encode, name):
-    found = encode(head_of(name), blocks_of([b"a", b"bb" * 40], [b"c" * 70_000], first=5))
+    found = listed(encode, name, blocks_of([b"a", b"bb" * 40], [b"c" * 70_000], first=5))
     expected = [
         message(name, 5, 1005, b"a"),
         message(name, 6, 1005, b"bb" * 40),
         message(name, 7, 1007, b"c" * 70_000),
     ]
-    assert expected == cbor2.loads(found)
+    assert expected == found
 
 
 @ENCODERS
 def test_no_messages_are_an_empty_list(encode):
-    assert [] == cbor2.loads(encode(head_of("s"), b""))
+    assert [] == listed(encode, "s", b"")
 
 
 @ENCODERS
 def test_what_is_no_block_is_refused(encode):
     with pytest.raises(ValueError, match="a block is cut off"):
-        encode(head_of("s"), blocks_of([b"a"])[:-1])
+        encode(b"", head_of("s"), blocks_of([b"a"])[:-1])
 
 
 @given(
@@ -53,15 +60,16 @@ def test_what_is_no_block_is_refused(encode):
     st.text(max_size=9),
 )
 def test_messages_are_the_same_in_c_and_python(lists, name):
-    blocks = blocks_of(*lists)
-    assert encode_in_python(head_of(name), blocks) == encode_messages(head_of(name), blocks)
+    parts = (b"before", head_of(name), blocks_of(*lists))
+    assert encode_in_python(*parts) == encode_answer(*parts)
 
 
-def test_an_answer_to_a_read_is_the_one_that_any_encoder_would_write():
-    call = Call(Operation.READ, "some-id", {})
+@pytest.mark.parametrize("request_id", ["some-id", "ü" * 255])
+def test_an_answer_to_a_read_is_the_one_that_any_encoder_would_write(request_id):
+    call = Call(Operation.READ, request_id, {})
     payloads = [b"a", b"b"]
-    frame = call.answer_read(encode_messages(head_of("s"), blocks_of(payloads)))
+    frame = call.answer_read("s", blocks_of(payloads))
     messages = [message("s", number, 1000, payload) for number, payload in enumerate(payloads)]
     length, operation = int.from_bytes(frame[:4], "big"), frame[4]
     assert (len(frame) - 4, Operation.READ_RESPONSE) == (length, operation)
-    assert {"requestId": "some-id", "status": 0, "messages": messages} == cbor2.loads(frame[5:])
+    assert {"requestId": request_id, "status": 0, "messages": messages} == cbor2.loads(frame[5:])

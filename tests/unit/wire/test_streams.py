@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from greengrass_sdk.errors import RemoteProtocolError
-from greengrass_sdk.wire import cbor, streams
+from greengrass_sdk.wire import streams
 from greengrass_sdk.wire.streams import (
     Call,
     ClientSession,
@@ -152,33 +152,24 @@ def test_an_append_in_the_bytes_of_a_client():
     )
 
 
-ids = st.from_regex(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", fullmatch=True
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        (4, {"requestId": "u" * 36, "name": "s", "payload": b"x"}),
+        (5, {"requestId": "u" * 36, "streamName": "s", "readMessagesOptions": {}}),
+        (13, {"requestId": "u" * 36, "name": "s"}),
+        (5, {"requestId": "short", "streamName": "s"}),
+    ],
 )
-
-
-@given(ids, st.text(min_size=1, max_size=30), st.binary(max_size=400) | st.just(bytes(70_000)))
-def test_an_append_is_read_as_the_decoder_would(request_id, name, payload):
-    body = {"requestId": request_id, "name": name, "payload": payload}
-    data = cbor.encode(body)
-    quick = streams.parse_append(data)
-    assert quick is not None or len(name.encode()) > 23
-    if quick is not None:
-        assert (4, request_id, body, len(data)) == (
-            quick.operation,
-            quick.request_id,
-            quick.body,
-            quick.size,
-        )
-
-
-@given(st.binary(max_size=80), st.integers(0, 80))
-def test_what_is_no_such_append_is_left_to_the_decoder(noise, at):
-    data = cbor.encode({"requestId": "u" * 36, "name": "s", "payload": b"x" * 20})
-    data = data[:at] + noise + data[at + len(noise) :]
-    quick = streams.parse_append(data)
-    if quick is not None:
-        assert cbor.decode(data) == quick.body
+def test_a_request_is_the_same_call_whole_and_in_pieces(operation, body):
+    frame = encode_frame(operation, body)
+    for at in range(len(frame)):
+        opened_session = connected()
+        events = [*opened_session.receive(frame[:at]), *opened_session.receive(frame[at:])]
+        assert [(operation, body["requestId"], body)] == [
+            (call.operation, call.request_id, call.body) for call in events
+        ]
+        assert [len(frame) - 5] == [call.size for call in events]
 
 
 @given(st.text(min_size=1, max_size=255).filter(lambda text: len(text.encode()) < 2000))

@@ -15,7 +15,7 @@ from greengrass_sdk.errors import (
     StreamNotFoundError,
     StreamReadError,
 )
-from greengrass_sdk.wire.streams import Operation
+from greengrass_sdk.wire.streams import Call, Operation
 
 S = {"name": "s", "strategyOnFull": 1}
 
@@ -32,10 +32,12 @@ def perform(*requests, manager=None):
                 streams.append(operations.append_of(body), told.set_result)
                 answer = (await told).first
             else:
+                asked = {"requestId": "r", **body}
                 if operation == Operation.READ:
-                    answer = cbor2.loads(await operations.read(streams, {"requestId": "r", **body}))
+                    frame = await operations.read(streams, Call(operation, "r", asked))
+                    answer = cbor2.loads(frame[5:])["messages"]
                     continue
-                answer = await operations.perform(streams, operation, {"requestId": "r", **body})
+                answer = await operations.perform(streams, operation, asked)
         return answer
 
     return asyncio.run(run())
