@@ -64,6 +64,21 @@ class Plane(Router):
     def _run(self) -> None:
         lib.gg_plane_run(self._plane)
 
+    def wait(self, epoll: int, timeout_ns: int) -> int:
+        """
+        Wait for `epoll`, which has `fd` in it, and move frames meanwhile in place of the thread.
+
+        Args:
+            epoll: A descriptor as `epoll_create` makes it.
+            timeout_ns: Nanoseconds, or -1 for no limit.
+
+        Returns:
+            Bits, see `enum gg_found`: 1, `step` has something though `fd` does not say so; 2, the
+            set has something; 4, nothing was waited for, because the thread moves the frames.
+            0 after the timeout, and for a signal.
+        """
+        return lib.gg_plane_wait(self._plane, epoll, timeout_ns)
+
     def shut_down(self) -> None:
         """
         End the thread, and close all ring peers and `fd`.

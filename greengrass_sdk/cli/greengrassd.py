@@ -12,7 +12,6 @@ Ref: Greengrass V1 guide, "Start the AWS IoT Greengrass Core software", "Configu
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import select
@@ -237,11 +236,13 @@ def _end_child(child: subprocess.Popen[bytes]) -> None:
 
 
 def _foreground(root: Path, args: argparse.Namespace, output: Output) -> int:
+    from greengrass_sdk.core.loop import run_core
+
     report = _Report(args.ready_fd)
     try:
         layout, _config = read_root(root)
         core = build_core(_load_group(layout), root, as_current_user=False)
-        asyncio.run(
+        run_core(
             serve(
                 core,
                 Supervision(

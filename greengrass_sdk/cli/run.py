@@ -73,6 +73,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, output: Output) -> int:
     """Run the core until it is told to stop."""
+    from greengrass_sdk.core.loop import run_core
+
     path = Path(args.path)
     group = with_handler_warnings(load_target(path, args))
     if output.json:  # the text view shows them, because the core logs them
@@ -84,7 +86,7 @@ def execute(args: argparse.Namespace, output: Output) -> int:
     root = Path(args.root).absolute() if args.root else run_root(path)
     tape = TapeWriter(Path(args.record), group) if args.record else None
     try:
-        asyncio.run(_run(group, root, args, output, tape))
+        run_core(_run(group, root, args, output, tape))
     finally:
         if tape is not None:
             tape.close()

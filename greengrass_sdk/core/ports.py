@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Connection",
     "Directory",
+    "Found",
     "FunctionLog",
     "Machine",
     "Observer",
@@ -104,6 +105,14 @@ class Machine(Protocol):
         """Return the time at which `step` must be called at the latest, None for never."""
 
 
+class Found:
+    """What ended a `wait` of `Rings`: bits of a number."""
+
+    NEWS = 1  # `step` has something, though `fd` does not say so
+    READY = 2  # the set that was waited for has something
+    NOT_LED = 4  # nothing was waited for: the thread moves the frames
+
+
 class Rings(Protocol):
     """
     The peers on shared memory, which a thread in C serves.
@@ -111,9 +120,14 @@ class Rings(Protocol):
     :class:`greengrass_sdk._native._plane.Plane` says what each method does.
     """
 
+    tap: bool
+
     @property
     def fd(self) -> int:
         """Readable when the machine's `step` has something."""
+
+    def wait(self, epoll: int, timeout_ns: int) -> int:
+        """Wait for `epoll` in place of the thread, and return what was found: see `Found`."""
 
     def start(self) -> None:
         """Start the thread."""

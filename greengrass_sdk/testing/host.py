@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from greengrass_sdk.core.daemon import Core, CoreOptions
 from greengrass_sdk.core.layout import Layout
+from greengrass_sdk.core.loop import run_core
 from greengrass_sdk.errors import GreengrassError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def main(folder: str) -> None:
     """Run the core of a folder."""
     # Pickled by the test that started this process, in a folder that only its user can write to.
     group = pickle.loads((Path(folder) / GROUP).read_bytes())  # noqa: S301
-    asyncio.run(Host(group, Path(folder) / ROOT, _STDOUT).run(_STDIN))
+    run_core(Host(group, Path(folder) / ROOT, _STDOUT).run(_STDIN))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 static const double RETRY_S = 0.01; /* after memory ran out */
@@ -19,7 +20,8 @@ double gg_plane_now(void)
 
 static void close_all(struct gg_plane *plane)
 {
-    int *descriptors[] = {&plane->epoll, &plane->command, &plane->news};
+    int *descriptors[] = {&plane->epoll, &plane->command, &plane->relief,
+                          &plane->news};
 
     for (size_t i = 0; i < sizeof descriptors / sizeof descriptors[0]; i++) {
         if (*descriptors[i] != -1)
@@ -36,7 +38,9 @@ int gg_plane_open(struct gg_plane *plane)
     if (plane->epoll != -1)
         return GG_EINVAL;
     plane->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (plane->epoll != -1 && gg_event_create(&plane->command) == GG_OK &&
+    plane->relief = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    if (plane->epoll != -1 && plane->relief != -1 &&
+        gg_event_create(&plane->command) == GG_OK &&
         gg_event_create(&plane->news) == GG_OK &&
         epoll_ctl(plane->epoll, EPOLL_CTL_ADD, plane->command, &event) == 0)
         return GG_OK;
@@ -76,6 +80,7 @@ int gg_plane_new(const struct gg_plane_options *options,
     made->unread_limit = options->unread_bytes;
     made->epoll = -1;
     made->command = -1;
+    made->relief = -1;
     made->news = -1;
     status = gg_router_new(&router, &made->router);
     if (status != GG_OK) {
@@ -108,22 +113,24 @@ void gg_plane_free(struct gg_plane *plane)
     gg_memory_free(&memory, plane);
 }
 
-static int has_news(const struct gg_plane *plane)
+int gg_plane_has_news(const struct gg_plane *plane)
 {
-    return plane->inbox.count > 0 || plane->fault != GG_OK;
+    return plane->inbox.count > 0 || plane->fault != GG_OK ? GG_HAS_NEWS : 0;
 }
 
 /* Note for the owner whether it has something to take; returns whether it must
  * be told so. */
 static int note_news(struct gg_plane *plane)
 {
-    int news = has_news(plane);
-    int tells = news && !plane->told && plane->news != -1;
+    int news = gg_plane_has_news(plane) != 0;
+    int comes_back = plane->led && plane->away_since != 0; /* and looks then */
+    int tells = news && !plane->told && plane->news != -1 && !comes_back;
 
-    gg_store_relaxed(&plane->waits,
-                     news || plane->router->routes.counted_count > 0);
     if (tells)
         plane->told = 1;
+    gg_store_relaxed(&plane->waits,
+                     news || plane->told ||
+                         plane->router->routes.counted_count > 0);
     return tells;
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one thread of the plane: whom it serves, and when it sleeps. */
+/* The loop of the plane: who makes its rounds, whom they serve, and when it
+ * sleeps. */
 #include "gg/plane_parts.h"
 
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,7 +19,15 @@ enum {
 };
 
 static const int64_t NEVER = INT64_MAX;
-static const int64_t OVER = -1; /* in place of a sleep */
+static const int64_t OVER = -1; /* in place of a sleep, as is this: */
+static const int64_t LED = -2;
+static const int64_t RELIEF_NS = 300000; /* the owner may be away so long */
+
+/* What woke who waited. */
+struct wake {
+    struct epoll_event events[EVENTS];
+    int count; /* -1: a signal */
+};
 
 /* What an event says. A link may have gone since, and its number with it. */
 static void hear(struct gg_plane *plane, const struct epoll_event *event)
@@ -26,11 +36,16 @@ static void hear(struct gg_plane *plane, const struct epoll_event *event)
 
     if (event->data.u64 == GG_COMMAND) {
         uint64_t count;
-        ssize_t got = read(plane->command, &count, sizeof count);
 
+        ssize_t got = 0;
+
+        if (!plane->led || !plane->here) /* else it is for the thread */
+            got = read(plane->command, &count, sizeof count);
         (void)got; /* it has woken us, that is all */
         return;
     }
+    if (event->data.u64 == GG_OWNED)
+        return; /* gg_plane_wait() has seen it */
     link = gg_plane_link(plane, (uint32_t)(event->data.u64 >> 1));
     if (link == NULL)
         return;
@@ -83,7 +98,7 @@ static void serve(struct gg_plane *plane)
     }
 }
 
-/* How long the thread may sleep, in nanoseconds. */
+/* How long who makes the rounds may sleep, in nanoseconds. */
 static int64_t plan_sleep(struct gg_plane *plane, double now)
 {
     double until = gg_router_next_deadline(plane->router);
@@ -107,13 +122,18 @@ static int64_t plan_sleep(struct gg_plane *plane, double now)
     return sleep_ns;
 }
 
+/* Who makes the rounds does not sleep. */
+static void wake_up(struct gg_plane *plane)
+{
+    plane->asleep = 0;
+    plane->sleeps_until = -GG_NEVER;
+}
+
 /* Milliseconds are for deadlines. Who is looked at soon needs a finer clock,
  * which epoll_wait() has on newer systems only, but poll() everywhere. */
-static int wait_for_events(int epoll, struct epoll_event *events,
-                           int64_t sleep_ns)
+static void wait_for_events(int epoll, struct wake *wake, int64_t sleep_ns)
 {
     int64_t ms = sleep_ns / NS_PER_MS + (sleep_ns % NS_PER_MS != 0);
-    int count;
 
     if (sleep_ns == NEVER) {
         ms = -1;
@@ -121,38 +141,111 @@ static int wait_for_events(int epoll, struct epoll_event *events,
         struct pollfd one = {.fd = epoll, .events = POLLIN};
         struct timespec pause = {.tv_nsec = (long)sleep_ns};
 
-        if (ppoll(&one, 1, &pause, NULL) <= 0)
-            return 0;
+        wake->count = ppoll(&one, 1, &pause, NULL);
+        if (wake->count <= 0)
+            return;
         ms = 0;
     }
-    count = epoll_wait(epoll, events, EVENTS, ms < INT_MAX ? (int)ms : INT_MAX);
-    return count < 0 ? 0 : count; /* a signal */
+    wake->count =
+        epoll_wait(epoll, wake->events, EVENTS, ms < INT_MAX ? (int)ms : INT_MAX);
 }
 
-/* One round with the lock; returns how long to sleep, or OVER. */
-static int64_t make_round(struct gg_plane *plane,
-                          const struct epoll_event *events, int count)
+/* One round, with the lock. */
+static void make_round(struct gg_plane *plane, const struct wake *wake)
 {
     double now = gg_plane_now();
+    int status = gg_router_step(plane->router, now);
+
+    if (status < 0) {
+        plane->fault = status;
+        gg_plane_retry(plane);
+    }
+    unblock(plane, now);
+    look_again(plane);
+    for (int i = 0; i < wake->count; i++)
+        hear(plane, &wake->events[i]);
+    gg_plane_turn(plane);
+    serve(plane);
+}
+
+/* --- whose rounds they are ---
+ *
+ * While the owner waits for something to do, in gg_plane_wait(), it makes the
+ * rounds itself: then what is for it reaches it without another switch of
+ * threads. The plane's own thread takes over when the owner stays away, until
+ * it waits again.
+ *
+ * A timer costs microseconds to set where the machine is virtual. So it is not
+ * set whenever the owner goes: one that runs is left alone, and the thread
+ * looks when it fires. */
+
+static void set_relief(struct gg_plane *plane, int64_t ns)
+{
+    const struct itimerspec at = {.it_value = {.tv_nsec = (long)ns}};
+
+    plane->relieving = timerfd_settime(plane->relief, 0, &at, NULL) == 0;
+}
+
+static int take_lead(struct gg_plane *plane, int epoll)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = GG_OWNED};
+
+    if (epoll_ctl(plane->epoll, EPOLL_CTL_ADD, epoll, &event) != 0)
+        return 0;
+    (void)prctl(PR_SET_TIMERSLACK, SLACK_NS);
+    plane->owned = epoll;
+    plane->led = 1;
+    gg_plane_rouse(plane); /* the thread: it has nothing to wait for here */
+    return 1;
+}
+
+static void end_lead(struct gg_plane *plane)
+{
+    (void)epoll_ctl(plane->epoll, EPOLL_CTL_DEL, plane->owned, NULL);
+    plane->led = 0;
+}
+
+/* --- the plane's own thread --- */
+
+static void await_relief(struct gg_plane *plane)
+{
+    uint64_t count;
+    ssize_t got = read(plane->relief, &count, sizeof count);
+
+    (void)got; /* it has woken us, that is all */
+    (void)gg_plane_enter(plane);
+    plane->relieving = 0;
+    if (plane->led && plane->away_since != 0) {
+        int64_t left_ns = plane->away_since + RELIEF_NS - gg_clock();
+
+        if (left_ns > 0)
+            set_relief(plane, left_ns);
+        else
+            end_lead(plane);
+    }
+    (void)gg_plane_leave(plane, GG_OK);
+}
+
+/* What the thread does with what woke it; returns how long to sleep, LED or
+ * OVER. */
+static int64_t work(struct gg_plane *plane, const struct wake *wake)
+{
     int64_t sleep_ns = OVER;
-    int status;
 
     (void)gg_plane_enter(plane);
-    plane->asleep = 0;
-    plane->sleeps_until = -GG_NEVER;
-    if (!plane->stopping) {
-        status = gg_router_step(plane->router, now);
-        if (status < 0) {
-            plane->fault = status;
-            gg_plane_retry(plane);
-        }
-        unblock(plane, now);
-        look_again(plane);
-        for (int i = 0; i < count; i++)
-            hear(plane, &events[i]);
-        gg_plane_turn(plane);
-        serve(plane);
+    plane->here = !plane->led && !plane->stopping;
+    if (plane->stopping) {
+        /* nothing any more */
+    } else if (!plane->led) {
+        wake_up(plane);
+        make_round(plane, wake);
         sleep_ns = plan_sleep(plane, gg_plane_now());
+    } else {
+        if (wake->count > 0) { /* it was meant for the owner */
+            make_round(plane, wake);
+            gg_plane_rouse(plane);
+        }
+        sleep_ns = LED;
     }
     (void)gg_plane_leave(plane, GG_OK);
     return sleep_ns;
@@ -160,13 +253,17 @@ static int64_t make_round(struct gg_plane *plane,
 
 void gg_plane_run(struct gg_plane *plane)
 {
-    struct epoll_event events[EVENTS];
-    int count = 0;
+    struct wake wake = {.count = 0};
     int64_t sleep_ns;
 
     (void)prctl(PR_SET_TIMERSLACK, SLACK_NS); /* of this thread */
-    while ((sleep_ns = make_round(plane, events, count)) != OVER)
-        count = wait_for_events(plane->epoll, events, sleep_ns);
+    while ((sleep_ns = work(plane, &wake)) != OVER) {
+        wake.count = 0;
+        if (sleep_ns == LED)
+            await_relief(plane);
+        else
+            wait_for_events(plane->epoll, &wake, sleep_ns);
+    }
 }
 
 void gg_plane_stop(struct gg_plane *plane)
@@ -174,5 +271,61 @@ void gg_plane_stop(struct gg_plane *plane)
     (void)gg_plane_enter(plane);
     plane->stopping = 1;
     gg_event_ring(plane->command);
+    set_relief(plane, 1);
     (void)gg_plane_leave(plane, GG_OK);
+}
+
+/* --- the owner --- */
+
+/* Whether the owner's own set has something. */
+static int is_ready(const struct wake *wake)
+{
+    for (int i = 0; i < wake->count; i++)
+        if (wake->events[i].data.u64 == GG_OWNED)
+            return GG_IS_READY;
+    return 0;
+}
+
+/* What is told by the descriptor makes the set ready, and need not be said. */
+static int news(const struct gg_plane *plane)
+{
+    return plane->told ? 0 : gg_plane_has_news(plane);
+}
+
+static void go_away(struct gg_plane *plane)
+{
+    wake_up(plane);
+    plane->away_since = gg_clock();
+    if (!plane->relieving)
+        set_relief(plane, RELIEF_NS);
+}
+
+int gg_plane_wait(struct gg_plane *plane, int epoll, int64_t timeout_ns)
+{
+    int64_t left_ns = timeout_ns < 0 ? NEVER : timeout_ns;
+    int64_t until = left_ns == NEVER ? NEVER : gg_clock() + left_ns;
+    struct wake wake;
+    int found;
+
+    (void)gg_plane_enter(plane);
+    if (plane->stopping ||
+        (!plane->led && (timeout_ns == 0 || !take_lead(plane, epoll))))
+        return gg_plane_leave(plane, GG_IS_NOT_LED);
+    plane->away_since = 0;
+    do {
+        int64_t sleep_ns = plan_sleep(plane, gg_plane_now());
+
+        if (news(plane))
+            sleep_ns = 0;
+        (void)gg_plane_leave(plane, GG_OK);
+        wait_for_events(plane->epoll, &wake,
+                        sleep_ns < left_ns ? sleep_ns : left_ns);
+        (void)gg_plane_enter(plane);
+        wake_up(plane);
+        make_round(plane, &wake);
+        found = is_ready(&wake) | news(plane);
+        left_ns = until == NEVER ? NEVER : until - gg_clock();
+    } while (!found && wake.count >= 0 && left_ns > 0 && !plane->stopping);
+    go_away(plane);
+    return gg_plane_leave(plane, found);
 }

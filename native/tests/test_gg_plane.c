@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 /* A plane with its thread, functions 1 and up, and one worker for each, whose
@@ -30,8 +31,10 @@ struct worker {
 struct scene {
     struct gg_plane *plane;
     pthread_t thread;
+    int threads; /* how many: 1 or 0 */
     struct worker workers[MOST];
     uint32_t count;
+    int set; /* of the owner, who waits in the plane; 0: the thread moves all */
     void *index;
     uint8_t records[RECORDS];
     size_t at, used;
@@ -107,17 +110,27 @@ static int send_as(struct worker *worker, uint8_t kind, uint64_t id,
                         shortly());
 }
 
+/* Whether there are records within the time. */
+static int await_records(struct scene *scene, int wait_ms)
+{
+    struct pollfd one = {.fd = gg_plane_fd(scene->plane), .events = POLLIN};
+
+    if (scene->set != 0 &&
+        gg_plane_wait(scene->plane, scene->set, wait_ms * INT64_C(1000000)) ==
+            GG_HAS_NEWS)
+        return 1;
+    return poll(&one, 1, scene->set == 0 ? wait_ms : 0) > 0;
+}
+
 /* The next record, or NULL when there is none within the time. */
 static const struct gg_record *next_record(struct scene *scene, int wait_ms)
 {
     uint32_t size;
 
     while (scene->at == scene->used) {
-        struct pollfd one = {.fd = gg_plane_fd(scene->plane),
-                             .events = POLLIN};
         struct gg_taken taken;
 
-        if (poll(&one, 1, wait_ms) == 0)
+        if (!await_records(scene, wait_ms))
             return NULL;
         CHECK_INT(GG_OK, gg_plane_take(scene->plane, now(), scene->records,
                                        RECORDS, &taken));
@@ -156,7 +169,7 @@ static const char *expect_cut(struct scene *scene, uint32_t peer)
     return text;
 }
 
-static void open_scene(struct scene *scene, uint32_t count, uint64_t unread)
+static void make_scene(struct scene *scene, uint32_t count, uint64_t unread)
 {
     struct gg_plane_options options = {
         .router = {.work_items = 100000,
@@ -180,8 +193,11 @@ static void open_scene(struct scene *scene, uint32_t count, uint64_t unread)
                                                   &name, 1));
     }
     install(scene);
-    CHECK_INT(0, pthread_create(&scene->thread, NULL, run, scene->plane));
-    for (uint32_t n = 1; n <= count; n++) {
+}
+
+static void connect_workers(struct scene *scene)
+{
+    for (uint32_t n = 1; n <= scene->count; n++) {
         connect_worker(scene, n);
         CHECK_INT(GG_OK,
                   send_as(&scene->workers[n - 1], GG_READY, 0, "", NULL, 0));
@@ -189,6 +205,14 @@ static void open_scene(struct scene *scene, uint32_t count, uint64_t unread)
                   gg_plane_attach_worker(scene->plane, 10 + n, n, now()));
         CHECK_INT(10 + n, expect(scene, GG_WORKER_READY)->peer);
     }
+}
+
+static void open_scene(struct scene *scene, uint32_t count, uint64_t unread)
+{
+    make_scene(scene, count, unread);
+    CHECK_INT(0, pthread_create(&scene->thread, NULL, run, scene->plane));
+    scene->threads = 1;
+    connect_workers(scene);
 }
 
 static void close_worker(struct worker *worker)
@@ -202,8 +226,11 @@ static void close_worker(struct worker *worker)
 static void close_scene(struct scene *scene)
 {
     gg_plane_stop(scene->plane);
-    CHECK_INT(0, pthread_join(scene->thread, NULL));
+    if (scene->threads > 0)
+        CHECK_INT(0, pthread_join(scene->thread, NULL));
     gg_plane_free(scene->plane);
+    if (scene->set != 0)
+        CHECK_INT(0, close(scene->set));
     for (uint32_t n = 0; n < scene->count; n++)
         if (scene->workers[n].socket != -1)
             close_worker(&scene->workers[n]);
@@ -901,6 +928,18 @@ TEST(an_inbox_that_nobody_takes_is_bounded_and_tells_what_it_left_out)
     close_scene(&scene);
 }
 
+/* The owner in place of the thread. */
+
+static void lead(struct scene *scene)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    scene->set = epoll_create1(EPOLL_CLOEXEC);
+    CHECK(scene->set > 0);
+    CHECK_INT(0, epoll_ctl(scene->set, EPOLL_CTL_ADD,
+                           gg_plane_fd(scene->plane), &event));
+}
+
 /* Everybody at once: the thread, the owner, and workers in threads. */
 
 struct busy {
@@ -926,7 +965,7 @@ static void *work_many(void *argument)
     return NULL;
 }
 
-TEST(many_threads_share_the_plane)
+static void share_the_plane(int leading)
 {
     static struct scene scene;
     enum { MESSAGES = 3000 };
@@ -935,16 +974,98 @@ TEST(many_threads_share_the_plane)
     uint64_t taken = 0;
 
     open_scene(&scene, 4, 1 << 26);
+    if (leading)
+        lead(&scene);
     for (int i = 0; i < 4; i++) {
         busy[i] = (struct busy){&scene.workers[i], MESSAGES};
         CHECK_INT(0, pthread_create(&threads[i], NULL,
                                     i == 0 ? send_many : work_many, &busy[i]));
     }
     while (items(&scene) > 0 || taken++ < 1000)
-        CHECK(next_record(&scene, 0) == NULL);
+        CHECK(next_record(&scene, leading) == NULL);
     for (int i = 0; i < 4; i++)
         CHECK_INT(0, pthread_join(threads[i], NULL));
     await_idle(&scene);
+    close_scene(&scene);
+}
+
+TEST(many_threads_share_the_plane)
+{
+    share_the_plane(0);
+}
+
+TEST(many_threads_share_the_plane_with_an_owner_who_comes_and_goes)
+{
+    share_the_plane(1);
+}
+
+TEST(an_owner_who_waits_moves_the_frames)
+{
+    static struct scene scene;
+    struct frame frame;
+
+    make_scene(&scene, 2, 1 << 20); /* nobody else moves them */
+    lead(&scene);
+    connect_workers(&scene);
+    publish(&scene.workers[0], "a/b", 64, 7);
+    CHECK(next_record(&scene, 1) == NULL);
+    frame = receive(&scene.workers[1]);
+    CHECK(gg_is_filled(frame.payload, 64, 7));
+    free(frame.payload);
+    gg_plane_stop(scene.plane);
+    CHECK_INT(GG_IS_NOT_LED, gg_plane_wait(scene.plane, scene.set, -1));
+    close_scene(&scene);
+}
+
+TEST(who_waits_hears_of_its_own_set_of_news_and_of_the_time)
+{
+    static struct scene scene;
+    struct epoll_event event = {.events = EPOLLIN};
+    int bell = eventfd(0, EFD_CLOEXEC);
+
+    open_scene(&scene, 1, 1 << 20);
+    lead(&scene);
+    CHECK_INT(0, epoll_ctl(scene.set, EPOLL_CTL_ADD, bell, &event));
+    CHECK_INT(GG_IS_NOT_LED, gg_plane_wait(scene.plane, scene.set, 0));
+    CHECK_INT(0, gg_plane_wait(scene.plane, scene.set, 1000));
+    CHECK_INT(GG_OK, send_as(&scene.workers[0], GG_CONTROL, 5, "", "hi", 2));
+    for (int times = 0; times < 2; times++) /* once is not enough to forget */
+        CHECK(gg_plane_wait(scene.plane, scene.set, -1) != 0);
+    CHECK_INT(5, expect(&scene, GG_CONTROL_FRAME)->id);
+    gg_event_ring(bell);
+    for (int times = 0; times < 2; times++)
+        CHECK_INT(GG_IS_READY, gg_plane_wait(scene.plane, scene.set, -1));
+    close_scene(&scene);
+    CHECK_INT(0, close(bell));
+}
+
+TEST(the_thread_moves_the_frames_while_the_owner_is_away)
+{
+    static struct scene scene;
+
+    open_scene(&scene, 2, 1 << 20);
+    lead(&scene);
+    for (uint64_t number = 0; number < 20; number++) {
+        CHECK(next_record(&scene, 1) == NULL); /* it leads */
+        publish(&scene.workers[0], "a/b", 64, number);
+        work(&scene.workers[1], 64, number); /* it is away */
+        await_idle(&scene);
+    }
+    CHECK_INT(GG_OK, send_as(&scene.workers[0], GG_CONTROL, 5, "", "hi", 2));
+    CHECK_INT(0, close(scene.set));
+    scene.set = 0; /* and told by the descriptor that there are news */
+    CHECK_INT(5, expect(&scene, GG_CONTROL_FRAME)->id);
+    close_scene(&scene);
+}
+
+TEST(a_deadline_wakes_an_owner_who_waits)
+{
+    static struct scene scene;
+
+    open_scene(&scene, 2, 1 << 20);
+    lead(&scene);
+    CHECK_INT(GG_OK, send_as(&scene.workers[0], GG_INVOKE, 1, "2", "x", 1));
+    CHECK_INT(12, expect(&scene, GG_RETIRE_WORKER)->peer); /* took too long */
     close_scene(&scene);
 }
 

@@ -31,12 +31,13 @@ CALLS_S = 120.0
 # `greengrassd start --foreground` with the functions as the user who measures: nobody watches it,
 # while `greengrass run` shows what happens.
 _SERVICE = """
-import asyncio, sys
+import sys
 from pathlib import Path
 from greengrass_sdk.cli._serve import Supervision, build_core, serve
+from greengrass_sdk.core.loop import run_core
 from greengrass_sdk.model.group import load_group
 core = build_core(load_group(Path(sys.argv[1])), Path(sys.argv[2]), as_current_user=True)
-asyncio.run(serve(core, Supervision(on_ready=lambda: print("ready", flush=True))))
+run_core(serve(core, Supervision(on_ready=lambda: print("ready", flush=True))))
 """
 
 

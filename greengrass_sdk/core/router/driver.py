@@ -26,6 +26,7 @@ from greengrass_sdk._native._py.router.events import (
     Tapped,
 )
 from greengrass_sdk._native._py.router.state import CORE
+from greengrass_sdk.core.loop import CoreLoop
 from greengrass_sdk.core.router.incore import InCoreWorker
 from greengrass_sdk.core.router.transport import Transport
 from greengrass_sdk.errors import LocalProtocolError
@@ -127,6 +128,8 @@ class RouterDriver:
         """Let the frames of workers flow: all endpoints, routes and handlers are there."""
         if self._rings is not None:
             self._rings.start()
+            if isinstance(self._loop, CoreLoop):
+                self._loop.lend(self._rings, self.run)
 
     def watch(self, watcher: Callable[[Tapped], None]) -> Callable[[], None]:
         """Turn the tap on for `watcher`; the returned call ends it."""
@@ -337,6 +340,8 @@ class RouterDriver:
     def close(self) -> None:
         """Close all transports, and end the thread if there is one; may be called again."""
         if self._rings is not None and not self._closed:
+            if isinstance(self._loop, CoreLoop):
+                self._loop.keep()
             self._loop.remove_reader(self._rings.fd)
             self._rings.shut_down()
         self._closed = True

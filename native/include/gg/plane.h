@@ -21,7 +21,8 @@
  * work: one call, or one batch of one peer.
  *
  * Threads. One thread runs gg_plane_run(); any may call the rest, one at a time
- * gg_plane_take() and gg_plane_connect(), none while or after gg_plane_free().
+ * gg_plane_take(), gg_plane_wait() and gg_plane_connect(), none while or after
+ * gg_plane_free().
  * Without a thread in gg_plane_run() all calls do what they say, rings are read
  * by gg_plane_drain() alone, and deadlines fire in gg_plane_take().
  *
@@ -56,6 +57,21 @@ void gg_plane_free(struct gg_plane *plane);
 void gg_plane_run(struct gg_plane *plane);
 void gg_plane_stop(struct gg_plane *plane);
 
+/* --- the owner: waiting ---
+ *
+ * Wait as epoll_wait() would for `epoll`, the owner's own set, which has
+ * gg_plane_fd() in it, and move frames meanwhile in place of the thread; not at
+ * all with a timeout of 0, forever with a negative one. Also returns, with 0,
+ * when a signal came. The first call tells the plane to expect more: the thread
+ * then sleeps while the owner waits, and for a fraction of a millisecond when
+ * it does not. Frames that come in that time wait. */
+enum gg_found {
+    GG_HAS_NEWS = 1,  /* gg_plane_take() has something, untold by gg_plane_fd() */
+    GG_IS_READY = 2,  /* `epoll` has something */
+    GG_IS_NOT_LED = 4 /* the thread moves the frames: wait for `epoll` alone */
+};
+int gg_plane_wait(struct gg_plane *plane, int epoll, int64_t timeout_ns);
+
 /* --- the owner: outputs --- */
 
 /* Readable when the inbox has records, until gg_plane_take() has handed out the
@@ -63,7 +79,7 @@ void gg_plane_stop(struct gg_plane *plane);
 int gg_plane_fd(const struct gg_plane *plane);
 
 /* A word that is not 0 while gg_plane_take() would hand out something that has
- * come, or a counter. Deadlines have no part in it: without a thread,
+ * come, or a counter, or make gg_plane_fd() silent. Deadlines have no part in it: without a thread,
  * gg_plane_take() is to be asked. */
 const uint32_t *gg_plane_waits(const struct gg_plane *plane);
 

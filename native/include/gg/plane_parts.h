@@ -24,6 +24,7 @@ enum {
 /* What an event of the epoll set is about: twice the number of a link, and 1
  * for its socket; or this. */
 #define GG_COMMAND UINT64_MAX
+#define GG_OWNED (UINT64_MAX - 1) /* the set of the owner */
 
 /* A ring peer. Stands in one of the plane's lists, or in none while it sleeps:
  * then its park word says so, and the edge of its eventfd ends that. */
@@ -94,13 +95,21 @@ struct gg_plane {
     gg_atomic waits; /* whether gg_plane_take() would hand out something */
     uint8_t crowded; /* the peers that the owner drives are held */
     uint8_t stopping;
-    uint8_t asleep; /* the thread, until `sleeps_until` */
+    uint8_t asleep; /* who makes the rounds, until `sleeps_until` */
     uint8_t retry;  /* something is to be tried again at `retry_at` */
     double sleeps_until;
     double retry_at;
 
+    /* The owner makes the rounds, though it may be away for a moment. */
+    uint8_t led;
+    uint8_t here;       /* the thread waits for events, or soon will */
+    uint8_t relieving;  /* `relief` will fire */
+    int64_t away_since; /* 0 while the owner waits */
+    int owned;          /* its epoll set */
+
     int epoll;
-    int command; /* wakes the thread */
+    int command; /* wakes who makes the rounds */
+    int relief;  /* a timer: wakes the thread while the owner makes them */
     int news;    /* tells the owner */
 
     uint8_t scratch[2 * GG_CONTROL_MOST]; /* what is read off a socket */
@@ -117,7 +126,9 @@ void gg_plane_turn(struct gg_plane *plane);
  * NULL when memory ran out. gg_plane_added() completes it. */
 struct gg_output *gg_plane_add(struct gg_plane *plane, uint8_t type);
 void gg_plane_added(struct gg_plane *plane, const struct gg_output *output);
-/* Have the thread look around. */
+/* GG_HAS_NEWS if the owner has something to take, else 0. */
+int gg_plane_has_news(const struct gg_plane *plane);
+/* Wake who makes the rounds. */
 void gg_plane_rouse(struct gg_plane *plane);
 /* Have it look again soon, because something was short. */
 void gg_plane_retry(struct gg_plane *plane);

@@ -30,6 +30,7 @@ _plane = pytest.importorskip("greengrass_sdk._native._plane", reason="the C exte
 _c = pytest.importorskip("greengrass_sdk._native._c")
 _ring = pytest.importorskip("greengrass_sdk._native._ring")
 _lib = pytest.importorskip("greengrass_sdk._native._lib")
+lib = _lib.lib
 
 FIRST, SECOND, SERVICE = 1, 2, 3
 RING_BYTES = 65536
@@ -130,13 +131,42 @@ def test_an_answer_in_confidence_is_wiped_where_it_lay():
 def incoming(channel):
     """Return all that lies in the ring that the core writes to a worker."""
     size = _lib.ffi.new("uint32_t *")
-    data = _lib.lib.gg_port_data(channel._exchange._link.port.handle, size)
+    data = lib.gg_port_data(channel._exchange._link.port.handle, size)
     return bytes(_lib.ffi.buffer(data, size[0]))
 
 
 def test_a_message_for_a_service_is_handed_out(scene):
     scene.channels[11].send(Kind.PUBLISH, 0, FIRST, 0, b"core", b"", LARGE)
     assert Send(CORE, Kind.MESSAGE, 0, SERVICE, 0, b"core", b"", LARGE) == scene.until(Send)
+
+
+def test_who_waits_in_the_plane_hears_of_messages_of_its_own_set_and_of_the_time(scene):
+    with select.epoll() as own:
+        own.register(scene.plane.fd, select.EPOLLIN)
+        scene.plane.step(monotonic())
+        assert 0 == scene.plane.wait(own.fileno(), 1000)
+        scene.channels[11].send(Kind.PUBLISH, 0, FIRST, 0, b"core", b"", b"x")
+        assert scene.plane.wait(own.fileno(), -1)
+        assert b"x" == scene.until(Send).payload
+
+        read, write = socket.socketpair()
+        with read, write:
+            own.register(read, select.EPOLLIN)
+            write.send(b"x")
+            assert lib.GG_IS_READY == scene.plane.wait(own.fileno(), -1)
+
+
+def test_a_signal_ends_a_wait_in_the_plane(scene):
+    heard = []
+    before = signal.signal(signal.SIGALRM, lambda *_: heard.append(True))
+    try:
+        with select.epoll() as own:
+            assert 0 == scene.plane.wait(own.fileno(), 1000)
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+            assert 0 == scene.plane.wait(own.fileno(), -1)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert heard
 
 
 def test_what_the_core_publishes_reaches_a_worker_before_the_next_step(scene):
