@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from greengrass_sdk.core.secrets.changes import Changes
 from greengrass_sdk.core.secrets.store import Version
 from greengrass_sdk.core.sqlitefile import FileFormat, transaction
 
@@ -134,7 +135,9 @@ class Database:
     path: Path
     _connection: sqlite3.Connection
     _cursor: sqlite3.Cursor
+    _changes: Changes
     _seen: int = -1
+    _settled: bytes = b""  # how the counters looked when `_seen` was all there was
 
     @classmethod
     def open(cls, path: Path) -> Database:
@@ -147,21 +150,29 @@ class Database:
         """
         _FORMAT.prepare(path)
         try:
+            changes = Changes.open(path.with_name(f"{path.name}-changes"))
             connection = _FORMAT.connect(path)
-            return cls(path, connection, connection.cursor())
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise _FORMAT.unusable(path, str(error)) from error
+        return cls(path, connection, connection.cursor(), changes)
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+        self._changes.close()
 
     def is_new(self) -> bool:
         """Return whether somebody else may have changed the file since `load` was called."""
+        look = self._changes.look()
+        if look == self._settled:
+            return False
         try:
-            return self._version() != self._seen
+            new = self._version() != self._seen
         except sqlite3.Error as error:
             raise self._failure("read", error) from error
+        if not new and self._changes.is_settled(look):
+            self._settled = look
+        return new
 
     def load(self) -> Contents:
         """Return what is in the file."""
@@ -184,6 +195,7 @@ class Database:
         """
         try:
             with transaction(self._connection):
+                self._changes.begin()
                 before = self._read()
                 after = change(before)
                 self._write(before, after)
@@ -191,6 +203,8 @@ class Database:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except (sqlite3.Error, ValueError, TypeError) as error:
             raise self._failure("write", error) from error
+        finally:
+            self._changes.end()
         return after
 
     def unusable(self, reason: str) -> Exception:

@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 from attrs import evolve
 
+from greengrass_sdk.core.secrets.changes import Changes
 from greengrass_sdk.core.secrets.database import Contents, Database, Sealed, WrappedKey
 from greengrass_sdk.core.secrets.store import Version
 from greengrass_sdk.errors import ConfigError
@@ -66,6 +67,29 @@ def test_it_is_known_when_somebody_else_changed_the_file(database):
         assert database.is_new()
         assert () == database.load().secrets
         assert not database.is_new()
+
+
+def test_the_change_of_a_writer_that_was_killed_is_known(database, monkeypatch):
+    database.load()
+    assert not database.is_new()
+    with closing(Database.open(database.path)) as other:
+        monkeypatch.setattr(Changes, "end", lambda _: None)  # it never came so far
+        other.change(lambda _: Contents(KEY, (ONE,)))
+        assert database.is_new()
+        assert (ONE,) == database.load().secrets
+        assert not database.is_new()
+        other.change(lambda _: Contents(KEY, (ONE, TWO)))
+    assert database.is_new()
+
+
+def test_the_file_is_asked_only_after_a_change(database):
+    database.load()
+    assert not database.is_new()
+    database._seen = -1  # what the file would have to be asked for
+    assert not database.is_new()
+    with closing(Database.open(database.path)) as other:
+        other.change(lambda _: Contents(KEY, (ONE,)))
+    assert database.is_new()
 
 
 def test_two_writers_lose_nothing_of_each_other(database):

@@ -84,7 +84,8 @@ def test_no_value_is_ever_in_a_file(tmp_path):
         vault.rotate(2)
         assert b"hunter" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"hunter" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
-    assert {"secrets.db", "secrets.key"} == {file.name for file in tmp_path.iterdir()}
+    files = {"secrets.db", "secrets.db-changes", "secrets.key"}
+    assert files == {file.name for file in tmp_path.iterdir()}
 
 
 def test_nothing_is_shown_of_values_and_keys(tmp_path):
