@@ -41,6 +41,9 @@ class _Lib:
     GG_SIDE_CORE: int
     GG_IS_CONNECTED: int
     GG_IS_STALLED: int
+    GG_HAS_NEWS: int
+    GG_IS_READY: int
+    GG_IS_NOT_LED: int
     GG_HAS_HUNG_UP: int
     GG_FRAME_HEADER: int
     GG_MAX_TOPIC: int

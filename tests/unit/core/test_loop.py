@@ -32,13 +32,18 @@ def rings():
     os.close(rings.fd)
 
 
+def running():
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, CoreLoop)
+    return loop
+
+
 def lent(rings, play):
     """Run a coroutine in a loop that lends itself to `rings`; return how often news were told."""
     told = []
 
     async def main():
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, CoreLoop)
+        loop = running()
         loop.lend(rings, lambda: told.append(len(rings.asked)))
         await play()
         loop.keep()
@@ -95,7 +100,7 @@ def test_a_timeout_is_told_in_nanoseconds_and_never_cut(rings):
 
 def test_without_a_timer_it_waits_for_good(rings):
     async def play():
-        loop = asyncio.get_running_loop()
+        loop = running()
         done = loop.create_future()
         rings.found = [Found.NEWS]
         loop.lend(rings, lambda: done.set_result(None))
@@ -115,7 +120,7 @@ def test_with_a_tap_the_thread_moves_the_frames(rings):
 
 def test_a_loop_that_kept_itself_waits_alone(rings):
     async def play():
-        asyncio.get_running_loop().keep()
+        running().keep()
         rings.asked.clear()
         await asyncio.sleep(0.001)
         assert rings.asked == []
