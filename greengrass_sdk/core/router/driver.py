@@ -320,13 +320,15 @@ class RouterDriver:
     # The machine's turn.
 
     def run(self) -> None:
-        """Step the machine until it has nothing more to say, then send all frames."""
-        if self._running or self._closed:
+        """Have results leave, then step the machine until it has nothing more to say."""
+        if self._closed:
+            return
+        while self._unsettled:
+            self._unsettled.pop().settle()
+        if self._running:
             return  # the loop below will see what was added
         self._running = True
         try:
-            while self._unsettled:
-                self._unsettled.pop().settle()
             for _ in range(_ROUNDS):
                 if not (outputs := self.machine.step(self._loop.time())):
                     return

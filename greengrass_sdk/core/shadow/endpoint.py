@@ -55,8 +55,7 @@ class ShadowEndpoint:
 
     Args:
         publish: Publishes a payload on a topic, from `GGShadowService`.
-        flush: Has what was published and answered leave, after a commit; `take` is in a turn of the
-            router, after which it leaves anyway.
+        flush: Has what was published and answered leave.
         topic_payload_bytes: The largest message that `publish` takes.
         everything: Returns thing, name and version of every shadow.
         clock: Seconds since the epoch.
@@ -144,18 +143,20 @@ class ShadowEndpoint:
 
     def _committed(self, failure: OSError | None) -> None:
         batch, self._committing = self._committing, []
-        if failure is None:
-            self.service.settle()
-        else:
+        if failure is not None:
             log.error("%s; the updates are refused and change nothing", failure)
             self.service.revert()
             batch = [(item, self._again(item, outcome)) for item, outcome in batch]
         for item, outcome in batch:
             self._tell(item.frame, outcome)
+        self.flush()  # the rest need not be waited for
+        if failure is None:
+            self.service.settle()
         if self._watchers:
             self._tell_watchers({item.shadow for item, outcome in batch if outcome.writes})
-        self._work()
-        self.flush()
+        if self._waiting:
+            self._work()
+            self.flush()
 
     def _again(self, item: _Item, outcome: Outcome) -> Outcome:
         """Return the answer to a request whose commit failed; one that only read reads again."""
