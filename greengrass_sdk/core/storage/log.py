@@ -50,6 +50,11 @@ class Unsynced:
     _names: bool
     _abandoned: Event
 
+    @property
+    def quick(self) -> bool:
+        """Whether it is one flush of the disk."""
+        return len(self.files) <= 1 and not self._names and not self._sealed
+
     def sync(self, seen: dict[int, OSError | None]) -> OSError | None:
         """
         Return when it is on the disk; if it is not, and may never be, return why.

@@ -8,12 +8,17 @@ is for all of it. Work does not wait for syncs.
 What the system takes into its memory takes no longer than to wake a thread. So the event loop may
 do work itself, as long as that has been quick: `try_now`. A disk that blocked it once is left to
 the thread for many times as long.
+
+Where one caller waits for each sync, there is nothing to be grouped, and to change threads twice
+takes half as long as a good disk. Then the event loop waits for the disk itself: `sync` with
+`alone`.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
@@ -35,6 +40,10 @@ _T = TypeVar("_T")
 _QUICK_S = 0.005
 _PATIENCE = 10  # times as long it does no work itself, if that was just not quick
 
+_QUICK_SYNC_S = 0.0005  # a sync that the event loop can wait for
+_CALLS = 16  # as many in a row were quick, and one caller's ...
+_TURN_S = 0.00001  # ... who cannot have come back so soon; who has, waited meanwhile
+
 
 class StorageWorker:
     """
@@ -48,6 +57,9 @@ class StorageWorker:
         self._schedule = schedule
         self._lock = Lock()  # who works
         self._slow_until = 0.0
+        self._calls = 0  # in a row of which each was alone
+        self._told_at = 0.0
+        self._syncing = 0  # in the thread
         self._jobs: SimpleQueue[tuple[Callable[[], Any], Done] | None] = SimpleQueue()
         self._syncs: SimpleQueue[tuple[Sequence[Unsynced], Done] | None] = SimpleQueue()
         self._threads = [
@@ -77,9 +89,29 @@ class StorageWorker:
                 # A short wait may have been for a processor; a long one was for the disk.
                 self._slow_until = begun + taken * _PATIENCE * (taken / _QUICK_S)
 
-    def sync(self, unsynced: Sequence[Unsynced], done: Callable[[OSError | None], None]) -> None:
-        """Sync, then call `done` in the event loop: with None, or with what failed."""
-        self._syncs.put((unsynced, done))
+    def sync(
+        self,
+        unsynced: Sequence[Unsynced],
+        done: Callable[[OSError | None], None],
+        *,
+        alone: bool = False,
+    ) -> None:
+        """
+        Sync, then call `done` in the event loop: with None, or with what failed.
+
+        Args:
+            alone: One caller waits for it, who has nothing else under way. If that was so for a
+                while, and the disk is quick, `done` is called before this returns.
+        """
+        begun = time.monotonic()
+        alone = alone and not self._syncing and begun - self._told_at > _TURN_S
+        self._calls = self._calls + 1 if alone and all(each.quick for each in unsynced) else 0
+        if self._calls > _CALLS:
+            done(self._synced([(unsynced, done)])[0])
+            self._told_at = time.monotonic()
+        else:
+            self._syncing += 1
+            self._syncs.put((unsynced, partial(self._tell_synced, done)))
 
     def close(self) -> None:
         """Finish what was begun, and end the threads; may be called again."""
@@ -129,20 +161,36 @@ class StorageWorker:
         return True
 
     def _sync_all(self, syncs: list[tuple[Sequence[Unsynced], Done]]) -> None:
-        """Sync each file once, whoever asked for it."""
-        seen: dict[int, OSError | None] = {}
-        for unsynced, done in syncs:
-            failure: OSError | None = None
-            for each in unsynced:
-                try:
-                    failure = each.sync(seen) or failure
-                except Exception as error:
-                    log.exception("a bug of ours: streams could not be synced")
-                    failure = OSError(str(error))
+        for (_, done), failure in zip(syncs, self._synced(syncs), strict=True):
             self._tell(done, failure)
+
+    def _synced(self, syncs: list[tuple[Sequence[Unsynced], Done]]) -> list[OSError | None]:
+        """Sync each file once, whoever asked for it, and return what failed for each."""
+        begun = time.monotonic()
+        seen: dict[int, OSError | None] = {}
+        failures = [_failure(unsynced, seen) for unsynced, _ in syncs]
+        if time.monotonic() - begun > _QUICK_SYNC_S:
+            self._calls = 0
+        return failures
+
+    def _tell_synced(self, done: Callable[[OSError | None], None], failure: OSError | None) -> None:
+        self._syncing -= 1
+        self._told_at = time.monotonic()
+        done(failure)
 
     def _tell(self, done: Done, result: object) -> None:
         try:
             self._schedule(done, result)
         except RuntimeError:
             log.debug("the loop is closed: nobody waits any more")
+
+
+def _failure(unsynced: Sequence[Unsynced], seen: dict[int, OSError | None]) -> OSError | None:
+    failure: OSError | None = None
+    for each in unsynced:
+        try:
+            failure = each.sync(seen) or failure
+        except Exception as error:
+            log.exception("a bug of ours: streams could not be synced")
+            failure = OSError(str(error))
+    return failure

@@ -32,12 +32,16 @@ from greengrass_sdk.wire.blocks import encode_body
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from greengrass_sdk.core.storage.log import Unsynced
     from greengrass_sdk.core.streams.exports import ExportTask
     from greengrass_sdk.core.streams.store import Store
     from greengrass_sdk.model.stream import MessageStreamDefinition, MessageStreamInfo
     from greengrass_sdk.wire.blocks import Block, Buffer
 
     Told = Callable[[Appended | StreamError], None]
+    _Results = list[Appended | StreamError]
+    # Also the streams that are to be synced, and what that is.
+    _Done = tuple[_Results, set[str], Sequence[Unsynced]]
 
 __all__ = ["READ_BYTES", "SYNC_S", "StreamManager"]
 
@@ -183,18 +187,14 @@ class StreamManager:
                 told(StreamStoreError("the stream manager was stopped", stream=request.name))
             return
 
-        def work() -> list[Appended | StreamError]:
+        def work() -> _Done:
             results = self._service.append([request for request, _ in batch])
             flushed = {
                 request.name
                 for (request, _), result in zip(batch, results, strict=True)
                 if isinstance(result, Appended) and result.flush
             }
-            if flushed:
-                unsynced = self._service.take_unsynced(flushed)
-                pairs = list(zip(batch, results, strict=True))
-                worker.sync(unsynced, partial(self._flushed, flushed, pairs))
-            return results
+            return results, flushed, self._service.take_unsynced(flushed) if flushed else ()
 
         try:
             done = worker.try_now(work)
@@ -209,15 +209,21 @@ class StreamManager:
     def _appended(
         self,
         batch: list[tuple[Append, Told]],
-        results: list[Appended | StreamError] | BaseException,
+        done: _Done | BaseException,
     ) -> None:
         self._appending = False
+        if isinstance(done, BaseException):
+            log.error("a bug of ours: messages could not be appended", exc_info=done)
+            failed: _Results = [StreamError(str(done), stream=each.name) for each, _ in batch]
+            done = failed, set(), ()
+        results, flushed, unsynced = done
+        if flushed and self._worker is not None:
+            pairs = list(zip(batch, results, strict=True))
+            alone = len(batch) == 1 and not self._appends
+            self._worker.sync(unsynced, partial(self._flushed, flushed, pairs), alone=alone)
         if self._appends:
             self._appending = True
             self._append()
-        if isinstance(results, BaseException):
-            log.error("a bug of ours: messages could not be appended", exc_info=results)
-            results = [StreamError(str(results), stream=each.name) for each, _ in batch]
         dirty = False
         for (request, told), result in zip(batch, results, strict=True):
             if isinstance(result, Appended) and result.flush:
@@ -284,10 +290,14 @@ class StreamManager:
                 self._distrust(set(self._service.names()), failure)
             done(failure)
 
-        def work() -> None:
-            worker.sync(self._service.take_unsynced(), synced)
+        def taken(unsynced: list[Unsynced] | BaseException) -> None:
+            if isinstance(unsynced, BaseException):
+                _log_failure(unsynced)
+                synced(OSError(str(unsynced)))
+            else:
+                worker.sync(unsynced, synced)
 
-        worker.submit(work, _log_failure)
+        worker.submit(self._service.take_unsynced, taken)
 
     # Reading.
 

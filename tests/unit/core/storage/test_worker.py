@@ -35,6 +35,7 @@ class Unsynced:
     def __init__(self, name, syncs, before=None, failure=None):
         self.name, self.syncs, self.before, self.failure = name, syncs, before, failure
         self.began = Event()
+        self.quick = True
 
     def sync(self, seen):
         self.began.set()
@@ -169,11 +170,98 @@ def test_a_bug_in_a_sync_is_told_and_ends_nothing(worker, loop, caplog):
     assert "a bug of ours" in caplog.text
 
 
+@pytest.fixture
+def now(monkeypatch):
+    """What the clock says; a sync takes 0.1 ms."""
+    now = [100.0]
+    monkeypatch.setattr("greengrass_sdk.core.storage.worker.time.monotonic", lambda: now[0])
+    sync = Unsynced.sync
+
+    def pass_time(self, seen):
+        now[0] += 0.0001
+        return sync(self, seen)
+
+    monkeypatch.setattr(Unsynced, "sync", pass_time)
+    return now
+
+
+def sync_alone(worker, loop, now, calls):
+    """Sync as one caller does, and return how many were waited for by who asks."""
+    at_once = 0
+    for _ in range(calls):
+        now[0] += 0.0001
+        told: list[Any] = []
+        worker.sync([Unsynced("it", [])], told.append, alone=True)
+        at_once += len(told)
+        if not told:
+            loop.run()
+        assert [None] == told
+    return at_once
+
+
+def test_who_is_alone_for_a_while_waits_for_a_quick_disk_itself(worker, loop, now):
+    assert 4 == sync_alone(worker, loop, now, 20)
+
+
+def test_a_disk_that_was_not_quick_is_waited_for_in_the_thread_again(worker, loop, now):
+    sync_alone(worker, loop, now, 20)
+    now[0] += 1
+
+    class Slow(Unsynced):
+        def sync(self, seen):
+            now[0] += 0.01
+            return super().sync(seen)
+
+    worker.sync([Slow("slow", [])], lambda _: None, alone=True)
+    assert 4 == sync_alone(worker, loop, now, 20)
+
+
+def test_two_callers_do_not_wait_one_for_the_other(worker, loop, now):
+    sync_alone(worker, loop, now, 20)
+    told: list[Any] = []
+    for _ in range(2):
+        now[0] += 0.000005  # who was there meanwhile
+        worker.sync([Unsynced("it", [])], told.append, alone=True)
+    assert [] == told
+    loop.run()
+    loop.run()
+    assert [None, None] == told
+    assert 4 == sync_alone(worker, loop, now, 20)
+
+
+@pytest.mark.parametrize("quick", [True, False], ids=["with others", "more than one flush"])
+def test_what_is_not_alone_or_not_quick_is_left_to_the_thread(worker, loop, now, quick):
+    sync_alone(worker, loop, now, 20)
+    told: list[Any] = []
+    unsynced = Unsynced("it", [])
+    unsynced.quick = quick
+    now[0] += 1
+    worker.sync([unsynced], told.append, alone=not quick)
+    assert [] == told
+    loop.run()
+    assert [None] == told
+
+
+def test_while_the_thread_syncs_nobody_else_does(worker, loop, now):
+    sync_alone(worker, loop, now, 20)
+    going_on = Event()
+    told: list[Any] = []
+    worker.sync([Unsynced("first", [], before=going_on)], told.append)
+    for _ in range(20):
+        now[0] += 0.0001
+        worker.sync([Unsynced("it", [])], told.append, alone=True)
+    assert [] == told
+    going_on.set()
+    for _ in range(21):
+        loop.run()
+    assert [None] * 21 == told
+
+
 def test_close_finishes_what_was_begun_and_may_be_called_again(loop):
     told: list[Any] = []
     syncs: list[Any] = []
     worker: Any = StorageWorker(loop.schedule)
-    worker.submit(lambda: worker.sync([Unsynced("last", syncs)], told.append), told.append)
+    worker.sync([Unsynced("last", syncs)], told.append)
     worker.close()
     worker.close()
     assert ["last"] == [name for name, _ in syncs]
