@@ -123,6 +123,7 @@ _APPENDED_ID = bytes((Operation.APPEND_RESPONSE, 0xA3)) + b"\x69requestId\x78"
 _APPENDED_NUMBER = b"\x66status\x00\x6esequenceNumber\x1b"
 # Those of an answer to a read.
 _READ_ID = bytes((Operation.READ_RESPONSE, 0xA3)) + b"\x69requestId\x79"
+_READ_ID_AT = 4 + len(_READ_ID) + 2  # in the frame
 _READ_MESSAGES = b"\x66status\x00\x68messages"
 _QUICK: dict[int, Callable[[bytes], dict[str, Any] | None]] = {
     Operation.APPEND: parse_append,
@@ -276,6 +277,14 @@ class Call:
         size = len(request_id).to_bytes(2, "big")
         before = b"".join((_READ_ID, size, request_id, _READ_MESSAGES))
         return encode_answer(before, head_of(stream), blocks)
+
+    def adopt(self, answer: bytearray) -> bool:
+        """Make what `answer_read` of another request returned this one's; False: it cannot be."""
+        request_id = self.request_id.encode()
+        if int.from_bytes(answer[_READ_ID_AT - 2 : _READ_ID_AT], "big") != len(request_id):
+            return False
+        answer[_READ_ID_AT : _READ_ID_AT + len(request_id)] = request_id
+        return True
 
     def answer(self, status: int, message: str | None = None, **fields: Any) -> bytes:
         """Return the frame that answers it."""

@@ -23,7 +23,7 @@ from greengrass_sdk.wire.blocks import Block, bare_parts, encode_body
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from greengrass_sdk.model.stream import MessageStreamDefinition, ReadMessagesOptions
+    from greengrass_sdk.model.stream import MessageStreamDefinition
     from greengrass_sdk.wire.blocks import Buffer
 
 
@@ -33,14 +33,16 @@ class FakeStreams:
 
     Attributes:
         hold: Every operation waits until it is set.
-        reads: The options of each read that waits.
+        waits: How long each read would wait that was not done at once.
         quick: Reads need no waiting.
+        starts: Where each read began that was done at once.
     """
 
     def __init__(self) -> None:
         self.definitions: dict[str, MessageStreamDefinition] = {}
         self.messages: dict[str, list[bytes]] = {}
-        self.reads: list[ReadMessagesOptions] = []
+        self.waits: list[float] = []
+        self.starts: list[int] = []
         self.cancelled = 0
         self.quick = False
         self.error: Exception | None = None
@@ -94,18 +96,27 @@ class FakeStreams:
         self.messages[request.name].append(bytes(request.body[4 : 4 + size]))
         told(Appended(len(self.messages[request.name]) - 1, 1, False))
 
-    async def read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer]:
-        self.reads.append(options)
+    async def read_stored(
+        self, name: str, start: int, least: int, most: int, max_bytes: int, timeout_s: float
+    ) -> Sequence[Buffer]:
+        self.waits.append(timeout_s)
         await self._turn(name)
-        return self._found(name, options)
+        return self._found(name, start, least, most)
 
-    def try_read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer] | None:
-        return self._found(name, options) if self.quick else None
+    def try_read(
+        self, name: str, start: int, least: int, most: int, max_bytes: int
+    ) -> Sequence[Buffer] | None:
+        if not self.quick:
+            return None
+        self.starts.append(start)
+        return self._found(name, start, least, most)
 
-    def _found(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer]:
-        start, low = options.desired_start_sequence_number or 0, options.min_message_count or 1
-        found = self.messages[name][start : start + (options.max_message_count or low)]
-        if len(found) < low:
+    def try_window(self, name: str, start: int, least: int) -> object | None:
+        return (name, start) if self.quick else None
+
+    def _found(self, name: str, start: int, least: int, most: int) -> Sequence[Buffer]:
+        found = self.messages[name][start : start + most]
+        if len(found) < least:
             raise NotEnoughMessagesError(f"{name!r} has {len(found)} messages", stream=name)
         return bare_parts([Block(start, 1_000, len(found), encode_body(found))])
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     # Also the streams that are to be synced, and what that is.
     _Done = tuple[_Results, set[str], Sequence[Unsynced]]
 
-__all__ = ["READ_BYTES", "SYNC_S", "StreamManager"]
+__all__ = ["READ_BYTES", "SYNC_S", "StreamManager", "window_of"]
 
 log = logging.getLogger(__name__)
 
@@ -312,21 +312,8 @@ class StreamManager:
             StreamReadError: They are damaged.
         """
         options = (ReadMessagesOptions() if options is None else options).check()
-        blocks = await self.read_blocks(check_name(name), *_window(options))
+        blocks = await self.read_blocks(check_name(name), *window_of(options))
         return messages_of(name, blocks)
-
-    async def read_parts(self, name: str, options: ReadMessagesOptions) -> list[Buffer]:
-        """Return messages in blocks, as parts in a row, for options that were checked."""
-        start, least, most, timeout_s = _window(options)
-        return await self.read_stored(name, start, least, most, READ_BYTES, timeout_s)
-
-    def try_read_parts(self, name: str, options: ReadMessagesOptions) -> list[Buffer] | None:
-        """Return what `read_parts` does if that needs no waiting; None: it may."""
-        start, least, most, _ = _window(options)
-        try:
-            return self.try_read(name, start, least, most, READ_BYTES)
-        except NotEnoughMessagesError:
-            return None
 
     async def read_blocks(
         self,
@@ -373,6 +360,18 @@ class StreamManager:
             return None
         work = partial(self._service.read_stored, name, start, least, most, max_bytes)
         done = self._worker.try_now(work)
+        return None if done is None else done[0]
+
+    def try_window(self, name: str, start: int, least: int) -> tuple[object, int] | None:
+        """
+        Return what is another one when a read finds other messages there than before.
+
+        Raises:
+            StreamError: As reading would.
+        """
+        if self._worker is None:
+            return None
+        done = self._worker.try_now(partial(self._service.window, name, start, least))
         return None if done is None else done[0]
 
     def _watch(self, name: str) -> asyncio.Future[None]:
@@ -462,7 +461,7 @@ class StreamManager:
         return await future
 
 
-def _window(options: ReadMessagesOptions) -> tuple[int, int, int, float]:
+def window_of(options: ReadMessagesOptions) -> tuple[int, int, int, float]:
     """Return start, least, most, and how long to wait in seconds."""
     least = options.min_message_count or 1
     return (

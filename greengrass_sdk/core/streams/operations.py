@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from greengrass_sdk.core.streams.manager import READ_BYTES, window_of
 from greengrass_sdk.core.streams.service import Append
-from greengrass_sdk.errors import InvalidStreamRequestError, StreamError
+from greengrass_sdk.errors import (
+    InvalidStreamRequestError,
+    NotEnoughMessagesError,
+    StreamError,
+)
 from greengrass_sdk.model.stream import (
     MessageStreamDefinition,
     ReadMessagesOptions,
@@ -33,11 +38,15 @@ if TYPE_CHECKING:
     from greengrass_sdk.wire.streams import Call
 
 __all__ = [
+    "START",
     "Manager",
+    "Read",
     "append_of",
     "check_response",
+    "joined",
     "perform",
     "read",
+    "read_of",
     "refusal",
     "try_read",
     "wait_s",
@@ -48,6 +57,8 @@ log = logging.getLogger(__name__)
 _EARLY = 0.1  # of a read's timeout: its answer must arrive before the client gives up
 _EARLY_MOST_S = 1.0
 _OPTIONS = {declared.key for declared in ReadMessagesOptions.attributes.values()}
+START = ReadMessagesOptions.attributes["desired_start_sequence_number"].key
+_MOST_START = (1 << 63) - 1
 
 
 class Manager(Protocol):
@@ -65,11 +76,18 @@ class Manager(Protocol):
     def append(self, request: Append, told: Callable[[Appended | StreamError], None]) -> None:
         """Append, and tell what became of it."""
 
-    async def read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer]:
+    async def read_stored(
+        self, name: str, start: int, least: int, most: int, max_bytes: int, timeout_s: float
+    ) -> Sequence[Buffer]:
         """Return messages, at least as many as asked for, in blocks: their parts, in a row."""
 
-    def try_read_parts(self, name: str, options: ReadMessagesOptions) -> Sequence[Buffer] | None:
-        """Return what `read_parts` does if that needs no waiting; None: it may."""
+    def try_read(
+        self, name: str, start: int, least: int, most: int, max_bytes: int
+    ) -> Sequence[Buffer] | None:
+        """Read without waiting for anything; None: this is no time for it, `read_stored` is."""
+
+    def try_window(self, name: str, start: int, least: int) -> object | None:
+        """Return what tells where a read would find messages; None: this is no time for it."""
 
     async def list_streams(self) -> Sequence[str]:
         """Return the names of all streams."""
@@ -90,6 +108,26 @@ async def perform(manager: Manager, operation: int, body: dict[str, Any]) -> dic
     return await _PERFORM[operation](manager, body)
 
 
+class Read(NamedTuple):
+    """
+    What is to be read.
+
+    Attributes:
+        timeout_s: How long to wait for the first messages.
+    """
+
+    name: str
+    start: int
+    least: int
+    most: int
+    timeout_s: float
+
+    @property
+    def following(self) -> Read:
+        """The one that reads on, if this one finds all that it asks for."""
+        return self._replace(start=self.start + self.most)
+
+
 async def read(manager: Manager, call: Call) -> bytearray:
     """
     Return the answer with the messages that a request asks for.
@@ -97,18 +135,28 @@ async def read(manager: Manager, call: Call) -> bytearray:
     Raises:
         StreamError: The request breaks a rule, or the manager refused it.
     """
-    name, options = _read_of(call.body)
-    return call.answer_read(name, _joined(await manager.read_parts(name, options)))
+    name, start, least, most, timeout_s = read_of(call.body)
+    parts = await manager.read_stored(name, start, least, most, READ_BYTES, timeout_s)
+    return call.answer_read(name, joined(parts))
 
 
-def try_read(manager: Manager, call: Call) -> bytearray | None:
+def try_read(manager: Manager, call: Call, asked: Read) -> bytearray | None:
     """Return what `read` does if that is to be had at once, without waiting for anything."""
-    name, options = _read_of(call.body)
-    parts = manager.try_read_parts(name, options)
-    return None if parts is None else call.answer_read(name, _joined(parts))
+    name, start, least, most, _ = asked
+    try:
+        parts = manager.try_read(name, start, least, most, READ_BYTES)
+    except NotEnoughMessagesError:
+        return None
+    return None if parts is None else call.answer_read(name, joined(parts))
 
 
-def _read_of(body: dict[str, Any]) -> tuple[str, ReadMessagesOptions]:
+def read_of(body: dict[str, Any]) -> Read:
+    """
+    Return what a request asks to read.
+
+    Raises:
+        StreamError: The request breaks a rule.
+    """
     name = body.get("streamName")
     if name is None:
         raise InvalidStreamRequestError("Property stream_name is required, but was None")
@@ -120,26 +168,27 @@ def _read_of(body: dict[str, Any]) -> tuple[str, ReadMessagesOptions]:
         )
     asked = asked or {}
     if asked.keys() <= _OPTIONS and set(map(type, asked.values())) <= {int}:
-        return name, _known_options(tuple(asked.items()))
-    return name, _options(asked)
+        # Who reads on asks for the same again and again, but for where it begins.
+        rest = dict(asked)
+        start = rest.pop(START, 0)
+        if 0 <= start <= _MOST_START:
+            return Read(name, start, *_known_options(tuple(rest.items())))
+    return Read(name, *_options(asked))
 
 
-def _options(asked: dict[str, Any]) -> ReadMessagesOptions:
+def _options(asked: dict[str, Any]) -> tuple[int, int, int, float]:
     options = ReadMessagesOptions.from_dict(asked).check()
-    timeout = options.read_timeout_millis
-    if timeout:
-        early = min(timeout * _EARLY, _EARLY_MOST_S * 1000)
-        options = options.replaced(read_timeout_millis=int(timeout - early))
-    return options
+    start, least, most, timeout_s = window_of(options)
+    return start, least, most, timeout_s - min(timeout_s * _EARLY, _EARLY_MOST_S)
 
 
 @lru_cache(64)
-def _known_options(asked: tuple[tuple[str, int], ...]) -> ReadMessagesOptions:
-    """Return options that are small numbers; a client asks for the same again and again."""
-    return _options(dict(asked))
+def _known_options(asked: tuple[tuple[str, int], ...]) -> tuple[int, int, float]:
+    return _options(dict(asked))[1:]
 
 
-def _joined(parts: Sequence[Buffer]) -> Buffer:
+def joined(parts: Sequence[Buffer]) -> Buffer:
+    """Return what lies one behind the other as one."""
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -28,6 +28,7 @@ from attrs import define, field, frozen
 
 import greengrass_sdk
 from greengrass_sdk.core.streams import operations
+from greengrass_sdk.core.streams.readahead import ReadAhead
 from greengrass_sdk.errors import ConfigError, StreamError
 from greengrass_sdk.wire.streams import Call, Operation, Send, ServerSession
 
@@ -260,6 +261,7 @@ class _Connection(asyncio.Protocol):
         self._stopped = False
         self._doubtful = False
         self._least = 1
+        self._ahead = ReadAhead(server.manager, server.loop)
         self.session: ServerSession
 
     # --- called by the loop -------------------------------------------------
@@ -347,6 +349,7 @@ class _Connection(asyncio.Protocol):
         if not self._name:
             return
         self.stop()
+        self._ahead.close()
         self._count(-self._pending)
         self._pending = 0
         self._server.left(self)
@@ -369,6 +372,7 @@ class _Connection(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """See to what takes too long."""
+        self._ahead.age(now)
         for running in self._calls:
             given_up_s = max(GIVEN_UP_S, running.surely_s)
             if not running.answered and now - running.since > given_up_s:
@@ -437,12 +441,13 @@ class _Connection(asyncio.Protocol):
         call = running.call
         frame: Buffer | None
         try:
-            frame = operations.try_read(self._server.manager, call)
+            frame = self._ahead.answer(call)
         except Exception as error:  # noqa: BLE001 - told to the client, and logged if ours
             frame = self._refusal(call, error)
         if frame is None:
             return False
         self._reply_bounded(running, frame)
+        self._ahead.go_on()
         self._finish(running)
         return True
 

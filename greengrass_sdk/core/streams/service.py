@@ -299,7 +299,7 @@ class StreamService:
             StreamReadError: They are damaged.
             StreamResponseTooLargeError: `least` messages are more than `max_bytes`.
         """
-        held, start = self._window(name, start, least)
+        held, start = self.window(name, start, least)
         try:
             blocks, gap = held.read(start, most, max_bytes)
         except OSError as error:
@@ -322,14 +322,14 @@ class StreamService:
         self, name: str, start: int, least: int, most: int, max_bytes: int
     ) -> list[Buffer]:
         """Return what `read` does, as parts that lie one behind the other where it is sent."""
-        held, start = self._window(name, start, least)
+        held, start = self.window(name, start, least)
         with contextlib.suppress(OSError):  # it is told below
             parts, following = held.runs(start, most, max_bytes)
             if following - start >= least:
                 return [*parts]
         return bare_parts(self.read(name, start, least, most, max_bytes))
 
-    def _window(self, name: str, start: int, least: int) -> tuple[SegmentLog, int]:
+    def window(self, name: str, start: int, least: int) -> tuple[SegmentLog, int]:
         """Return where to read, and from where on, if there are so many messages."""
         stream = self._stream(name)
         self._expire(stream)

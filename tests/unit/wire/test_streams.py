@@ -179,6 +179,13 @@ def test_the_answer_to_an_append_is_what_the_encoder_would_write(request_id):
         assert opened(call.answer(0, sequenceNumber=number)) == opened(call.answer_append(number))
 
 
+def test_the_answer_to_a_read_can_become_that_of_another_request():
+    answer = Call(5, "first", {}).answer_read("s", b"")
+    assert not Call(5, "longer", {}).adopt(answer)
+    assert Call(5, "other", {}).adopt(answer)
+    assert (10, {"requestId": "other", "status": 0, "messages": []}) == opened(answer)
+
+
 def test_an_answer_that_may_be_late_is_an_operation_that_no_client_knows():
     operation, body = opened(Call(4, "r", {}).fail_safely("late"))
     assert (0, "r", "late") == (operation, body["requestId"], body["errorMessage"])

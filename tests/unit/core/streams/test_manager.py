@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from greengrass_sdk.core.storage import files as files_module
-from greengrass_sdk.core.streams.manager import StreamManager
+from greengrass_sdk.core.streams.manager import READ_BYTES, StreamManager
 from greengrass_sdk.core.streams.service import Append
 from greengrass_sdk.core.streams.store import FolderStore, MemoryStore
 from greengrass_sdk.errors import (
@@ -81,14 +81,33 @@ def test_messages_get_numbers_and_are_read():
     with_stream(story, clock=lambda: 5.0)
 
 
-def test_a_read_that_may_have_to_wait_is_not_done_at_once():
+def test_a_read_of_what_is_there_can_be_done_at_once():
     async def story(manager):
         await manager.append_messages("r", [b"a"])
-        [block] = parse_blocks(b"".join(manager.try_read_parts("r", ReadMessagesOptions(0, 1, 9))))
+        [block] = parse_blocks(b"".join(manager.try_read("r", 0, 1, 9, READ_BYTES)))
         assert [b"a"] == block.payloads()
-        assert manager.try_read_parts("r", ReadMessagesOptions(0, 2, 9)) is None
         with pytest.raises(NotEnoughMessagesError):
-            await manager.read_parts("r", ReadMessagesOptions(0, 2, 9))
+            manager.try_read("r", 0, 2, 9, READ_BYTES)
+
+    with_stream(story)
+
+
+def test_where_messages_are_found_is_another_place_once_they_are_removed():
+    async def story(manager):
+        await manager.append_messages("r", [b"a", b"b"])
+        first = manager.try_window("r", 0, 2)
+        assert first == manager.try_window("r", 0, 2)
+        assert first != manager.try_window("r", 1, 1)
+        with pytest.raises(NotEnoughMessagesError):
+            manager.try_window("r", 0, 3)
+        await manager.delete_message_stream("r")
+        with pytest.raises(StreamNotFoundError):
+            manager.try_window("r", 0, 2)
+        await manager.create_message_stream(definition())
+        await manager.append_messages("r", [b"a", b"b"])
+        assert first != manager.try_window("r", 0, 2)
+        await manager.stop()
+        assert None is manager.try_window("r", 0, 2)
 
     with_stream(story)
 

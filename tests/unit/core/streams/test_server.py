@@ -13,6 +13,7 @@ import pytest
 from fake_streams import FakeStreams
 
 from greengrass_sdk.core.streams import server as module
+from greengrass_sdk.core.streams.readahead import KEPT_S
 from greengrass_sdk.core.streams.server import ServerLimits, StreamServer
 from greengrass_sdk.errors import ConfigError
 from greengrass_sdk.wire.streams import (
@@ -311,11 +312,51 @@ def test_a_read_that_needs_no_waiting_is_answered_at_once(serving):
         await peer.ask(Operation.APPEND, name="s", payload=b"x")
         answer = await peer.ask(Operation.READ, streamName="s")
         assert [b"x"] == [message["payload"] for message in answer["messages"]]
-        assert [] == setting.streams.reads
+        assert [] == setting.streams.waits
         options = {"minMessageCount": 2, "maxMessageCount": 2}
         answer = await peer.ask(Operation.READ, streamName="s", readMessagesOptions=options)
         assert StreamStatus.NOT_ENOUGH_MESSAGES == answer["status"]
         assert not setting.server.running
+
+    serving(conversation)
+
+
+def test_who_reads_on_gets_answers_that_are_made_before_and_let_go_later(serving):
+    async def conversation(setting):
+        setting.streams.quick = True
+        peer = await setting.peer()
+        await peer.ask(Operation.CREATE, definition=S)
+        for number in range(9):
+            await peer.ask(Operation.APPEND, name="s", payload=b"%d" % number)
+
+        async def read(start):
+            options = {"desiredStartSequenceNumber": start}
+            answer = await peer.ask(
+                Operation.READ, str(start), streamName="s", readMessagesOptions=options
+            )
+            assert (str(start), [b"%d" % start]) == (
+                answer["requestId"],
+                [message["payload"] for message in answer["messages"]],
+            )
+
+        for start in range(3):
+            await read(start)
+        await setting.until(lambda: len(setting.streams.starts) == 4)
+        assert [0, 1, 2, 3] == setting.streams.starts
+        (connection,) = setting.server.connections
+        assert None is not connection._ahead._ready
+        setting.now += 0.5
+        await setting.until(lambda: connection._ahead._ready_since == setting.now)
+        setting.now += KEPT_S / 2
+        await peer.ask(Operation.LIST)
+        setting.now += KEPT_S / 2 + 0.1
+        await setting.until(lambda: connection._ahead._ready is None)
+        await read(3)
+        assert [0, 1, 2, 3, 3] == setting.streams.starts[:5]
+        await setting.until(lambda: connection._ahead._ready is not None)
+        await peer.close()
+        await setting.until(lambda: not setting.server.connections)
+        assert None is connection._ahead._ready
 
     serving(conversation)
 
