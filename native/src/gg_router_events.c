@@ -48,6 +48,9 @@ int gg_outputs_reserve(const struct gg_memory *memory,
     if (outputs->count > first)
         memcpy(ring + first, outputs->ring,
                (outputs->count - first) * sizeof *ring);
+    if (first > 0 &&
+        ring->context.at == outputs->ring[outputs->head].work_id)
+        ring->context.at = NULL; /* see gg_outputs_first() */
     gg_memory_free(memory, outputs->ring);
     outputs->ring = ring;
     outputs->mask = wanted - 1;
