@@ -16,6 +16,7 @@ in which items have numbers and sizes but no contents.
 
 from __future__ import annotations
 
+import os
 import sys
 from math import inf
 from struct import Struct
@@ -30,6 +31,7 @@ from greengrass_sdk._native._c_records import (
 )
 from greengrass_sdk._native._lib import ffi, lib
 from greengrass_sdk._native._py.index import check_topic_size
+from greengrass_sdk._native._py.lent import Lent
 from greengrass_sdk._native._py.router.state import CORE
 from greengrass_sdk.errors import InvalidInputError, LocalProtocolError
 from greengrass_sdk.model.limits import QUEUE_BYTES
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from cffi import FFI
 
     from greengrass_sdk._native import Frame, _abc
+    from greengrass_sdk._native._py.lent import Result
     from greengrass_sdk._native._py.router.events import Output
     from greengrass_sdk._native._py.router.state import FunctionRules, Route, Target
 
@@ -56,8 +59,9 @@ _taken = Struct("=QQQ").unpack_from  # struct gg_taken
 _pack_view = Struct("=QQQQQIBBxx").pack_into  # struct gg_frame
 _FAULT_BYTES = 4096
 _ENDINGS = 64  # results a call
-_ending = Struct("=QQ").pack_into  # struct gg_ending
-_ENDING_BYTES = 16
+_ending = Struct("=QQQQi4x").pack_into  # struct gg_ending
+_ENDING_BYTES = 40
+_NOTHING_LENT = (0, 0, -1)
 _receive = lib.gg_plane_receive
 _end = lib.gg_plane_end
 _take = lib.gg_plane_take
@@ -292,19 +296,28 @@ class Router:
             check_topic_size(topic)
             self._check("gg_plane_receive", status)
 
-    def end(
-        self, peer: int, endpoint: int, results: Sequence[tuple[int, bytes]], now: float
-    ) -> None:
+    def end(self, peer: int, endpoint: int, results: Sequence[Result], now: float) -> None:
         """Take the results of items of a worker, by their numbers, in order."""
         for first in range(0, len(results), _ENDINGS):
             batch = results[first : first + _ENDINGS]
             at = 0
-            for number, payload in batch:
-                _ending(self._ending_bytes, at, number, len(payload))
+            payloads: list[bytes] = []
+            descriptors: list[int] = []
+            for number, result in batch:
+                if isinstance(result, Lent):
+                    payload, lent = result.head, (result.size, result.offset, result.detach())
+                else:
+                    payload, lent = result, _NOTHING_LENT
+                _ending(self._ending_bytes, at, number, len(payload), *lent)
                 at += _ENDING_BYTES
-            payloads = b"".join([payload for _, payload in batch])
-            count = len(batch)
-            if _end(self._plane, peer, endpoint, payloads, self._endings, count, now) < count:
+                payloads.append(payload)
+                descriptors.append(lent[-1])
+            count, data = len(batch), b"".join(payloads)
+            done = _end(self._plane, peer, endpoint, data, self._endings, count, now)
+            if done < count:
+                for descriptor in descriptors[done:]:
+                    if descriptor != -1:
+                        os.close(descriptor)
                 raise MemoryError("gg_plane_end")
 
     def step(self, now: float) -> list[Output]:

@@ -20,6 +20,7 @@ from struct import Struct
 from greengrass_sdk._native import FrameDecoder, Kind
 from greengrass_sdk._native._lib import ffi, lib
 from greengrass_sdk._native._py.frames import Frame, encode_header, flat
+from greengrass_sdk._native._py.lent import read_lent
 from greengrass_sdk.errors import (
     CoreUnavailableError,
     LimitExceededError,
@@ -52,6 +53,7 @@ _READ_BYTES = 65536
 _FDS_BYTES = socket.CMSG_SPACE(4 * 4)
 _RECEIVE = (_READ_BYTES, _FDS_BYTES, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 _view = Struct("=QIIIIIIIBBxx")  # struct gg_port_view
+_REFERENCE_BYTES, _LENT_BYTES = 8, 16  # gg/bulk.h
 _int = Struct("=i")
 _OK = lib.GG_OK
 _AGAIN = lib.GG_AGAIN
@@ -369,7 +371,7 @@ class Port:
             flags,
         ) in _view.iter_unpack(views):
             if size:
-                content = _content(descriptors.get(bulk), size)
+                content = _content(descriptors.get(bulk), size, memory[payload:end])
                 used.append(bulk)
             else:
                 content = memory[payload:end]
@@ -446,8 +448,11 @@ def _attach(fd: int) -> FFI.CData:
     return segment
 
 
-def _content(descriptor: FileIO | None, size: int) -> bytes:
+def _content(descriptor: FileIO | None, size: int, inline: bytes) -> bytes:
     """Return the payload of a large message. May happen twice for the same one."""
+    if descriptor is not None and len(inline) > _REFERENCE_BYTES:
+        head, offset = inline[:-_LENT_BYTES], int.from_bytes(inline[-8:], "little")
+        return read_lent(descriptor.fileno(), offset, size, head)
     if descriptor is None or lib.gg_bulk_check(descriptor.fileno(), size) != _OK:
         raise failure("a large message of the core", lib.GG_EBULK)
     parts = []

@@ -250,7 +250,11 @@ class NativeLink:
             options.get("maxMessageCount", least),
             options.get("readTimeoutMillis", 0) / 1000,
             0,
+            calls.UNCHECKED,
         )
+        answer = self._ask(payload)
+        if not calls.is_sound(answer):
+            answer = self._ask(calls.checked(payload))
         return [
             {
                 "streamName": name,
@@ -258,7 +262,7 @@ class NativeLink:
                 "ingestTime": block.ingest_time,
                 "payload": data,
             }
-            for block in calls.read_blocks(self._ask(payload))
+            for block in calls.read_blocks(answer)
             for number, data in enumerate(block.payloads(), block.first)
         ]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from greengrass_sdk._native import Frame, _abc
+    from greengrass_sdk._native._py.lent import Result
     from greengrass_sdk._native._py.router.events import Output, Send, Tapped
     from greengrass_sdk._native._py.router.state import FunctionRules, Route, Target
 
@@ -93,9 +94,7 @@ class Machine(Protocol):
     def receive(self, peer: int, frame: Frame, now: float) -> None:
         """Take one frame of `peer`."""
 
-    def end(
-        self, peer: int, endpoint: int, results: Sequence[tuple[int, bytes]], now: float
-    ) -> None:
+    def end(self, peer: int, endpoint: int, results: Sequence[Result], now: float) -> None:
         """Take the results of items of a worker, by their numbers, in order."""
 
     def step(self, now: float) -> list[Output]:

@@ -4,7 +4,7 @@ What clients of ours ask of the stream manager, and its answers: payloads of an 
 
     request     operation, flags (u8 each), size of the name (u16), name, then by the operation:
     APPEND      count (u32), body of a block
-    READ        start (u64), least, most, timeout in ms, most bytes (u32 each)
+    READ        start (u64), least, most, timeout in ms, most bytes (u32 each); flag UNCHECKED
     VERIFY      start (u64)
     CREATE, UPDATE   the definition as JSON, with AWS's names
     answer      0, then by the operation:
@@ -12,6 +12,9 @@ What clients of ours ask of the stream manager, and its answers: payloads of an 
     READ        blocks, without checksums
     LIST, DESCRIBE, VERIFY   JSON
     error       1, then JSON: code, message, stream, next
+    stored      2, only to READ with UNCHECKED: salt of the checksums (u32), first sequence number
+                and that after the last (u64 each), blocks as on disk, which nobody has looked at;
+                on rings they are lent: the client reads them, by a descriptor of the file
 
 Numbers are little-endian. Operations have the numbers of AWS's protocol.
 """
@@ -27,7 +30,7 @@ from greengrass_sdk.errors import (
     StreamReadError,
     error_from_code,
 )
-from greengrass_sdk.wire.blocks import bare_parts, parse_blocks, stop_of
+from greengrass_sdk.wire.blocks import bare_parts, parse_blocks, run_of_blocks, stop_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ __all__ = [
     "LIST",
     "READ",
     "SEPARATE",
+    "UNCHECKED",
     "UPDATE",
     "VERIFY",
     "Call",
@@ -56,6 +60,8 @@ __all__ = [
     "answer_json",
     "answer_stored",
     "check",
+    "checked",
+    "is_sound",
     "read_append",
     "read_blocks",
     "read_json",
@@ -66,6 +72,7 @@ __all__ = [
     "request_definition",
     "request_read",
     "request_verify",
+    "stored_head",
 ]
 
 CREATE, DELETE, APPEND, READ, LIST, DESCRIBE, UPDATE = 2, 3, 4, 5, 11, 13, 15
@@ -73,12 +80,16 @@ VERIFY = 64  # ours
 SEPARATE = 1
 """A flag of APPEND: those messages that find room stay, also if others do not."""
 
+UNCHECKED = 1
+"""A flag of READ: an answer may be `stored`, and who asks looks at the checksums, `is_sound`."""
+
 _HEAD = Struct("<BBH")
 _COUNT = Struct("<I")
 _START = Struct("<Q")
 _READ = Struct("<QIIII")
 _APPENDED = Struct("<BQI")
-_OK, _ERROR = b"\0", b"\1"
+_STORED = Struct("<BIQQ")
+_OK, _ERROR, _STORED_TAG = b"\0", b"\1", b"\2"
 _LONG, _INT = (1 << 63) - 1, (1 << 31) - 1
 
 
@@ -169,7 +180,13 @@ def request_append(name: str, payloads: Sequence[Buffer], flags: int = 0) -> byt
 
 
 def request_read(
-    name: str, start: int, least: int, most: int, timeout_s: float, max_bytes: int
+    name: str,
+    start: int,
+    least: int,
+    most: int,
+    timeout_s: float,
+    max_bytes: int,
+    flags: int = 0,
 ) -> bytes:
     """Return a request to read."""
     if not 0 <= start <= _LONG or not 1 <= least <= most <= _INT:
@@ -179,7 +196,12 @@ def request_read(
             stream=name,
         )
     timeout_ms = min(max(int(timeout_s * 1000), 0), _INT)
-    return request(READ, name, _READ.pack(start, least, most, timeout_ms, max_bytes))
+    return request(READ, name, _READ.pack(start, least, most, timeout_ms, max_bytes), flags)
+
+
+def checked(request: bytes) -> bytes:
+    """Return a request to read the same, but for UNCHECKED."""
+    return request[:1] + bytes((request[1] & ~UNCHECKED,)) + request[2:]
 
 
 def request_verify(name: str, start: int) -> bytes:
@@ -211,6 +233,11 @@ def answer_blocks(blocks: Sequence[Block]) -> bytes:
 def answer_stored(parts: Sequence[Buffer]) -> bytes:
     """Return the answer to a read: blocks in parts, as they are sent or stored."""
     return b"".join((_OK, *parts))
+
+
+def stored_head(salt: int, first: int, stop: int) -> bytes:
+    """Return what comes before blocks as on disk in the answer to a read."""
+    return _STORED.pack(2, salt, first, stop)
 
 
 def answer_json(document: object) -> bytes:
@@ -245,6 +272,15 @@ def read_append(answer: Buffer) -> tuple[int, int, StreamError | None]:
     return first, count, _error(rest) if len(rest) else None
 
 
+def is_sound(answer: Buffer) -> bool:
+    """Return whether an answer is what was meant: of one that is stored, nobody had looked."""
+    if not _is_stored(answer):
+        return bytes(answer[:1]) != _STORED_TAG
+    _, salt, first, stop = _STORED.unpack_from(answer)
+    blocks = memoryview(answer)[_STORED.size :]
+    return run_of_blocks(blocks, salt, max(stop - first, 0))[:3] == (len(blocks), first, stop)
+
+
 def read_blocks(answer: Buffer) -> list[Block]:
     """Return what was read."""
     return _read(answer, lambda blocks: list(parse_blocks(blocks)))
@@ -263,7 +299,7 @@ def read_messages(answer: Buffer, name: str, reader: Callable[[str, Buffer], lis
 def _read(answer: Buffer, parse: Callable[[Buffer], T]) -> T:
     check(answer)
     try:
-        return parse(memoryview(answer)[1:])
+        return parse(memoryview(answer)[_STORED.size if _is_stored(answer) else 1 :])
     except ValueError as problem:
         raise RemoteProtocolError(f"the answer to a read: {problem}") from problem
 
@@ -284,8 +320,12 @@ def check(answer: Buffer) -> None:
         StreamError: What was wrong.
         RemoteProtocolError: Nobody can read it.
     """
-    if bytes(answer[:1]) != _OK:
+    if bytes(answer[:1]) != _OK and not _is_stored(answer):
         raise _error(answer)
+
+
+def _is_stored(answer: Buffer) -> bool:
+    return len(answer) >= _STORED.size and bytes(answer[:1]) == _STORED_TAG
 
 
 def _error(answer: Buffer) -> StreamError:

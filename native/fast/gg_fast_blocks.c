@@ -7,9 +7,11 @@
 #include <malloc.h>
 #endif
 #include <string.h>
+#include <unistd.h>
 
-/* What is done for each message of a stream. Nothing here drops the GIL: a
- * mebibyte takes less than the turn that taking it back may cost. */
+/* What is done for each message of a stream. Nothing here drops the GIL but to
+ * read a file: a mebibyte takes less than the turn that taking it back may
+ * cost. */
 
 PyDoc_STRVAR(crc32_doc,
 "crc32(data, value=0)\n--\n\nAs in zlib.");
@@ -184,6 +186,43 @@ static PyObject *cbor_of_blocks(PyObject *module, PyObject *args)
     return made;
 }
 
+PyDoc_STRVAR(lent_doc,
+"read_lent(descriptor, offset, size, head)\n--\n\n"
+"See greengrass_sdk._native._py.lent.");
+
+static PyObject *read_lent(PyObject *module, PyObject *args)
+{
+    long long offset;
+    PyObject *made;
+    Py_ssize_t size;
+    Py_buffer head;
+    int descriptor;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iLny*:read_lent", &descriptor, &offset, &size,
+                          &head))
+        return NULL;
+    made = PyBytes_FromStringAndSize(NULL, head.len + size);
+    if (made != NULL) {
+        char *bytes = PyBytes_AsString(made);
+        uint8_t *at = put((uint8_t *)bytes, head.buf, (size_t)head.len);
+        ssize_t got;
+
+        Py_BEGIN_ALLOW_THREADS /* it may have to come from the disk */
+        got = pread(descriptor, at, (size_t)size, (off_t)offset);
+        Py_END_ALLOW_THREADS
+        if (got < size) {
+            Py_ssize_t left = head.len + (got > 0 ? (Py_ssize_t)got : 0);
+            PyObject *whole = made;
+
+            made = PyBytes_FromStringAndSize(bytes, left);
+            Py_DECREF(whole);
+        }
+    }
+    PyBuffer_Release(&head);
+    return made;
+}
+
 PyDoc_STRVAR(is_fast_doc,
 "crc32_is_fast()\n--\n\nWhether the processor has instructions for it.");
 
@@ -216,6 +255,7 @@ PyMethodDef gg_block_methods[] = {
     {"run_of_blocks", run_of_blocks, METH_VARARGS, run_doc},
     {"cbor_of_blocks", cbor_of_blocks, METH_VARARGS, cbor_doc},
     {"stop_of_blocks", stop_of_blocks, METH_VARARGS, stop_doc},
+    {"read_lent", read_lent, METH_VARARGS, lent_doc},
     {"keep_freed", keep_freed, METH_VARARGS, keep_doc},
     {"crc32_is_fast", is_fast, METH_NOARGS, is_fast_doc},
     {NULL, NULL, 0, NULL},

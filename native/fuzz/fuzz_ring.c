@@ -7,6 +7,8 @@
  *   1 word u16       add to it         5 size u16     send
  *   2 u16 n bytes    into the ring     6 park
  *   3 receive all                      7 size u8      what a worker would send
+ *
+ * With 128 added, it is received as a worker does, whom the core may lend bytes.
  */
 #include "gg/port.h"
 
@@ -79,6 +81,14 @@ static int is_fine(int status)
            (status <= GG_ELENGTH && status >= GG_EFIELDS);
 }
 
+/* Whether what is in the ring of a bulk message ends with its reference. */
+static int has_reference(uint8_t kind, uint32_t size)
+{
+    return size == GG_REFERENCE_SIZE ||
+           (size >= GG_LENT_SIZE && kind == GG_RESULT &&
+            port.side == GG_SIDE_WORKER);
+}
+
 static void receive_all(void)
 {
     struct gg_port_view views[BATCH];
@@ -95,6 +105,8 @@ static void receive_all(void)
         require(view->context - view->topic <= GG_MAX_TOPIC);
         require(view->kind >= GG_PUBLISH && view->kind <= GG_CONTROL);
         require(view->bulk_size <= GG_BULK_MOST);
+        require(view->bulk_size == 0 ||
+                has_reference(view->kind, view->end - view->payload));
     }
     gg_port_release(&port);
 }
@@ -109,6 +121,8 @@ static void receive_one(void)
         require(gg_header_check(&received.header, CAPACITY / 2) == GG_OK);
         require(received.payload >= up);
         require(received.payload + received.payload_size <= up + 2 * CAPACITY);
+        require(received.bulk.size == 0 ||
+                has_reference(received.header.kind, received.payload_size));
     }
     gg_port_release(&port);
 }
@@ -139,10 +153,14 @@ static void put_frame(uint32_t bytes)
 static void step(struct script *script)
 {
     gg_atomic *at;
+    uint32_t operation;
     uint32_t offset;
     uint32_t length;
 
-    switch (draw(script, 1) % 8) {
+    operation = draw(script, 1);
+    if (operation >= 128)
+        port.side = GG_SIDE_WORKER;
+    switch (operation % 8) {
     case 0:
         at = word(draw(script, 1));
         gg_store_relaxed(at, draw(script, 4));
@@ -172,6 +190,7 @@ static void step(struct script *script)
     default:
         put_frame(draw(script, 1));
     }
+    port.side = GG_SIDE_CORE;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -47,6 +47,14 @@ void gg_reference_write(uint8_t bytes[GG_REFERENCE_SIZE],
     store32(bytes + 4, reference->number);
 }
 
+void gg_lent_write(uint8_t bytes[GG_LENT_SIZE],
+                   const struct gg_reference *reference, uint64_t offset)
+{
+    gg_reference_write(bytes, reference);
+    store32(bytes + 8, (uint32_t)offset);
+    store32(bytes + 12, (uint32_t)(offset >> 32));
+}
+
 static void close_keeping_errno(int fd)
 {
     int error = errno;
@@ -104,22 +112,39 @@ int gg_bulk_check(int fd, uint32_t size)
     return GG_OK;
 }
 
-int gg_bulk_read(int fd, uint32_t size, void *data)
+/* Returns how many bytes there were. */
+static uint32_t read_all(int fd, uint64_t offset, uint32_t size, uint8_t *data)
 {
-    uint8_t *at = data;
     uint32_t done = 0;
-    int status = gg_bulk_check(fd, size);
 
-    while (status == GG_OK && done < size) {
-        ssize_t got = pread(fd, at + done, size - done, (off_t)done);
+    while (done < size) {
+        ssize_t got =
+            pread(fd, data + done, size - done, (off_t)(offset + done));
 
         if (got == -1 && errno == EINTR)
             continue;
         if (got <= 0)
-            return GG_ESYSTEM;
+            break;
         done += (uint32_t)got;
     }
+    return done;
+}
+
+int gg_bulk_read(int fd, uint32_t size, void *data)
+{
+    int status = gg_bulk_check(fd, size);
+
+    if (status == GG_OK && read_all(fd, 0, size, data) < size)
+        status = GG_ESYSTEM;
     return status;
+}
+
+void gg_lent_read(int fd, uint64_t offset, uint32_t size, void *data)
+{
+    uint8_t *at = data;
+    uint32_t done = read_all(fd, offset, size, at);
+
+    memset(at + done, 0, size - done);
 }
 
 int gg_bulk_send(int socket, int fd, uint32_t number)

@@ -295,14 +295,23 @@ void gg_plane_turn(struct gg_plane *plane)
 /* --- what the owner takes --- */
 
 /* Fetch a part of a record that lies elsewhere. What cannot be read is zero:
- * only a broken machine cannot read a sealed memfd that was checked. */
+ * only a broken machine cannot read a sealed memfd that was checked, and who
+ * was lent bytes looks at them. */
 static void fetch(uint8_t *to, struct gg_blob *blob, struct gg_bytes part)
 {
     const struct gg_blob *elsewhere = gg_blob_elsewhere(blob);
 
-    if (part.at == NULL && elsewhere != NULL &&
-        gg_bulk_read(elsewhere->handle, (uint32_t)part.size, to) != GG_OK)
+    if (part.at != NULL || elsewhere == NULL)
+        return;
+    if (elsewhere->lent) {
+        memcpy(to, elsewhere->bytes, elsewhere->size);
+        gg_lent_read(elsewhere->handle, elsewhere->offset,
+                     (uint32_t)(part.size - elsewhere->size),
+                     to + elsewhere->size);
+    } else if (gg_bulk_read(elsewhere->handle, (uint32_t)part.size, to) !=
+               GG_OK) {
         memset(to, 0, part.size);
+    }
 }
 
 static void write_record(uint8_t *at, const struct gg_output *output)

@@ -293,25 +293,95 @@ static struct gg_blob *written(struct gg_plane *plane, uint32_t peer,
     return content;
 }
 
+/* A payload that ends with lent bytes. With many descriptors under way they are
+ * read now. NULL without memory. */
+static struct gg_blob *lent(struct gg_plane *plane, struct gg_bytes head,
+                            const struct gg_ending *ending)
+{
+    size_t size = (size_t)ending->lent;
+    struct gg_blob *content;
+
+    if (plane->handles < GG_HANDLES_MOST) {
+        content = gg_blob_lent(&plane->memory, head, ending->file,
+                               ending->offset, size);
+        plane->handles += content != NULL;
+        return content;
+    }
+    content =
+        gg_memory_take(&plane->memory, sizeof *content + head.size + size);
+    if (content == NULL)
+        return NULL;
+    gg_blob_init(content, head.size + size);
+    if (head.size > 0)
+        memcpy(content->bytes, head.at, head.size);
+    gg_lent_read(ending->file, ending->offset, (uint32_t)size,
+                 content->bytes + head.size);
+    return content;
+}
+
+/* A result that was received takes its file over; another one may come again. */
+static void take_file(struct gg_plane *plane, struct gg_blob *content, int file,
+                      int received)
+{
+    int held = content->handle != GG_NO_HANDLE;
+
+    if (received && !held)
+        (void)close(file);
+    if (!received && held) {
+        content->handle = GG_NO_HANDLE;
+        plane->handles--;
+    }
+}
+
+/* Receive one result; `content` is its payload if that is not in memory. */
+static int take_result(struct gg_plane *plane, uint32_t peer,
+                       struct gg_view *view, struct gg_blob *content,
+                       double now)
+{
+    view->content = content;
+    if (content != NULL) {
+        view->payload.at = NULL;
+        view->payload.size = content->length;
+    }
+    return gg_router_take(plane->router, peer, view, now);
+}
+
+static int end_item(struct gg_plane *plane, uint32_t peer,
+                    const struct gg_ending *ending, struct gg_view *view,
+                    double now)
+{
+    struct gg_blob *content;
+    int status;
+
+    view->id = ending->id;
+    view->payload.size = (size_t)ending->size;
+    if (ending->lent == 0) {
+        content = written(plane, peer, view);
+        status = take_result(plane, peer, view, content, now);
+    } else {
+        content = lent(plane, view->payload, ending);
+        if (content == NULL)
+            return GG_ENOMEM;
+        status = take_result(plane, peer, view, content, now);
+        take_file(plane, content, ending->file, status != GG_ENOMEM);
+    }
+    gg_blob_drop(&plane->memory, content);
+    return status;
+}
+
 size_t gg_plane_end(struct gg_plane *plane, uint32_t peer, uint32_t endpoint,
                     const uint8_t *payloads, const struct gg_ending *endings,
                     size_t count, double now)
 {
-    struct gg_router *router = gg_plane_enter(plane);
     struct gg_view view = {.endpoint = endpoint, .kind = GG_RESULT};
     int status = GG_OK;
     size_t done = 0;
 
+    (void)gg_plane_enter(plane);
     while (done < count && status != GG_ENOMEM) {
-        view.id = endings[done].id;
         view.payload.at = payloads;
-        view.payload.size = (size_t)endings[done].size;
-        view.content = written(plane, peer, &view);
-        if (view.content != NULL)
-            view.payload.at = NULL;
-        status = gg_router_take(router, peer, &view, now);
-        gg_blob_drop(&plane->memory, view.content);
-        payloads += view.payload.size;
+        status = end_item(plane, peer, &endings[done], &view, now);
+        payloads += endings[done].size;
         done += status != GG_ENOMEM;
     }
     (void)gg_plane_leave(plane, GG_OK);

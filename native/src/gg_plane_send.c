@@ -229,10 +229,15 @@ static int push(struct gg_link *link, const struct gg_output *frame)
         return GG_ELENGTH;
     if (frame->blob != NULL && frame->blob->secret)
         header.kind |= GG_WIPE;
-    if (elsewhere != NULL)
+    if (elsewhere != NULL) {
+        struct gg_lent lent = {elsewhere->offset, elsewhere->bytes,
+                               (uint32_t)elsewhere->size};
+
         return gg_port_pass(&link->port, &header, frame->topic.at,
                             frame->context.at, elsewhere->handle,
-                            (uint32_t)frame->payload.size);
+                            (uint32_t)(frame->payload.size - elsewhere->size),
+                            elsewhere->lent ? &lent : NULL);
+    }
     if (!is_bulk(link, frame))
         return gg_port_stage(&link->port, &header, frame->topic.at,
                              frame->context.at, frame->payload.at);

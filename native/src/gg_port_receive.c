@@ -25,12 +25,28 @@ static void end_receiving(struct gg_port *port)
         gg_port_finish(port);
 }
 
+/* Where behind topic and context the reference of a bulk message is; -1 if none
+ * can be there. Only the core lends bytes. */
+static int64_t reference_at(const struct gg_port *port,
+                            const struct gg_header *header)
+{
+    int64_t rest = (int64_t)header->length - GG_FRAME_HEADER -
+                   header->topic_size - header->context_size;
+
+    if (rest == GG_REFERENCE_SIZE)
+        return 0;
+    if (rest < GG_LENT_SIZE || port->side == GG_SIDE_CORE ||
+        header->kind != GG_RESULT)
+        return -1;
+    return rest - GG_LENT_SIZE;
+}
+
 /* Read a frame; check and count its reference if it is a bulk message. */
 static int read_frame(struct gg_port *port, struct gg_header *header,
                       const uint8_t **at, struct gg_reference *reference)
 {
     uint8_t bytes[GG_REFERENCE_SIZE];
-    uint32_t before;
+    int64_t before;
     int bulk = 0;
     int status = gg_ring_read(&port->in, header, at, &bulk);
 
@@ -38,9 +54,10 @@ static int read_frame(struct gg_port *port, struct gg_header *header,
     reference->number = 0;
     if (status != GG_OK || !bulk)
         return status;
-    before = (uint32_t)header->topic_size + header->context_size;
-    if (header->length != GG_FRAME_HEADER + before + GG_REFERENCE_SIZE)
+    before = reference_at(port, header);
+    if (before < 0)
         return GG_EBULK;
+    before += (int64_t)header->topic_size + header->context_size;
     gg_copy_once(bytes, *at + before, sizeof bytes);
     gg_reference_read(bytes, reference);
     if (reference->size == 0 || reference->size > GG_BULK_MOST ||

@@ -11,6 +11,7 @@ struct frame_parts {
     const void *payload;
     uint32_t payload_size;
     int bulk; /* descriptor, or -1 */
+    const struct gg_lent *lent; /* NULL: all of it is meant */
     int is_bulk;
     int staged; /* to be shown to the peer later, with others */
     int soon;   /* the peer need not be woken if it will look soon */
@@ -35,7 +36,12 @@ static void fill(uint8_t *at, const struct frame_parts *frame, uint32_t number)
     if (frame->is_bulk) {
         struct gg_reference reference = {frame->payload_size, number};
 
-        gg_reference_write(at, &reference);
+        if (frame->lent == NULL) {
+            gg_reference_write(at, &reference);
+        } else {
+            at = append(at, frame->lent->head, frame->lent->head_size);
+            gg_lent_write(at, &reference, frame->lent->offset);
+        }
     } else {
         (void)append(at, frame->payload, frame->payload_size);
     }
@@ -173,22 +179,29 @@ static int send_bulk(struct gg_port *port, struct frame_parts *frame,
 
 int gg_port_pass(struct gg_port *port, const struct gg_header *header,
                  const void *topic, const void *context, int bulk,
-                 uint32_t size)
+                 uint32_t size, const struct gg_lent *lent)
 {
+    uint32_t last = GG_REFERENCE_SIZE;
     struct frame_parts frame = {
         .header = *header,
         .topic = topic,
         .context = context,
         .payload_size = size,
         .bulk = bulk,
+        .lent = lent,
         .is_bulk = 1,
         .wipe = header->kind & GG_WIPE,
     };
     int status;
 
+    if (lent != NULL) {
+        if (lent->head_size > gg_ring_inline(port->out.capacity))
+            return GG_ELENGTH;
+        last = lent->head_size + GG_LENT_SIZE;
+    }
     frame.header.kind &= (uint8_t)~GG_WIPE;
-    frame.header.length = GG_FRAME_HEADER + GG_REFERENCE_SIZE +
-                          header->topic_size + header->context_size;
+    frame.header.length = GG_FRAME_HEADER + last + header->topic_size +
+                          header->context_size;
     status = gg_header_check(&frame.header,
                              gg_ring_inline(port->out.capacity));
     if (status != GG_OK)

@@ -48,7 +48,9 @@ void gg_blob_init(struct gg_blob *blob, size_t size)
     blob->length = size;
     blob->content = NULL;
     blob->references = 1;
+    blob->offset = 0;
     blob->handle = GG_NO_HANDLE;
+    blob->lent = 0;
     blob->secret = 0;
 }
 
@@ -72,6 +74,21 @@ struct gg_blob *gg_blob_held(const struct gg_memory *memory, int handle,
     if (blob != NULL) {
         blob->handle = handle;
         blob->length = length;
+    }
+    return blob;
+}
+
+struct gg_blob *gg_blob_lent(const struct gg_memory *memory,
+                             struct gg_bytes head, int handle, uint64_t offset,
+                             size_t length)
+{
+    struct gg_blob *blob = gg_blob_new(memory, head.at, head.size);
+
+    if (blob != NULL) {
+        blob->handle = handle;
+        blob->offset = offset;
+        blob->lent = 1;
+        blob->length += length;
     }
     return blob;
 }

@@ -91,6 +91,34 @@ TEST(a_reference_survives_its_bytes)
     CHECK_INT(0x05060708, reference.number);
 }
 
+TEST(a_reference_to_lent_bytes_says_where_they_are)
+{
+    static const uint8_t expected[] = {4, 3, 2, 1, 8, 7, 6, 5,
+                                       8, 7, 6, 5, 4, 3, 2, 1};
+    const struct gg_reference reference = {0x01020304, 0x05060708};
+    uint8_t bytes[GG_LENT_SIZE];
+
+    gg_lent_write(bytes, &reference, UINT64_C(0x0102030405060708));
+    CHECK(memcmp(expected, bytes, sizeof bytes) == 0);
+}
+
+TEST(of_lent_bytes_those_that_are_not_there_are_zero)
+{
+    uint8_t out[5];
+    int fd = memfd_create("file", MFD_CLOEXEC);
+
+    CHECK_INT(5, write(fd, "hello", 5));
+    gg_lent_read(fd, 1, 4, out);
+    CHECK(memcmp("ello", out, 4) == 0);
+    gg_lent_read(fd, 3, 5, out);
+    CHECK(memcmp("lo\0\0\0", out, 5) == 0);
+    gg_lent_read(fd, UINT64_MAX, 5, out);
+    CHECK(memcmp("\0\0\0\0\0", out, 5) == 0);
+    CHECK_INT(0, close(fd));
+    gg_lent_read(fd, 0, 5, out);
+    CHECK(memcmp("\0\0\0\0\0", out, 5) == 0);
+}
+
 TEST(a_descriptor_arrives_with_its_number)
 {
     uint8_t bytes[100];

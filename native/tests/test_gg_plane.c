@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 
 /* A plane with its thread, functions 1 and up, and one worker for each, whose
  * peer is 10 more. Function n publishes "a/b" to function n + 1, but the last
@@ -548,7 +549,7 @@ TEST(the_owner_ends_several_items_in_one_turn)
     static struct scene scene;
     const struct gg_rules rules = {3.0, 60.0, 100, 1 << 20, 1, 1, 0, 8};
     const struct gg_frame ready = {.kind = GG_READY, .endpoint = 7};
-    struct gg_ending endings[2] = {{0, 3}, {0, 6}};
+    struct gg_ending endings[2] = {{.size = 3}, {.size = 6}};
     struct frame got;
 
     open_scene(&scene, 1, 1 << 20);
@@ -581,7 +582,7 @@ TEST(a_large_result_of_the_owner_reaches_its_caller)
     static uint8_t large[RING];
     const struct gg_rules rules = {3.0, 60.0, 100, 1 << 20, 1, 1, 1, 0};
     const struct gg_frame ready = {.kind = GG_READY, .endpoint = 7};
-    struct gg_ending ending = {0, sizeof large};
+    struct gg_ending ending = {.size = sizeof large};
     struct frame got;
 
     open_scene(&scene, 1, 1 << 20);
@@ -603,6 +604,196 @@ TEST(a_large_result_of_the_owner_reaches_its_caller)
         CHECK(gg_is_filled(got.payload, got.size, 5));
         free(got.payload);
     }
+    close_scene(&scene);
+}
+
+/* Make function 7, for which the owner works, with items of ring peers. */
+static void open_with_owner(struct scene *scene)
+{
+    const struct gg_rules rules = {3.0, 60.0, 1000, 1 << 20, 1, 1, 0, 200};
+    const struct gg_frame ready = {.kind = GG_READY, .endpoint = 7};
+
+    open_scene(scene, 1, 1 << 30);
+    CHECK_INT(GG_OK, gg_plane_define_function(scene->plane, 7, &rules,
+                                              (const uint8_t *)"7", 1));
+    CHECK_INT(GG_OK, gg_plane_attach_worker(scene->plane, 70, 7, now()));
+    CHECK_INT(GG_OK, gg_plane_receive(scene->plane, 70, (const uint8_t *)"",
+                                      &ready, now()));
+}
+
+/* Have a ring peer ask the owner; returns the number of the item. */
+static uint64_t ask_owner(struct scene *scene)
+{
+    CHECK_INT(GG_OK,
+              send_as(&scene->workers[0], GG_INVOKE, 20, "7", "in", 2));
+    return expect(scene, GG_SEND)->id;
+}
+
+TEST(a_result_that_waits_keeps_its_work_id_when_many_more_do)
+{
+    enum { MANY = 100 };
+    static struct scene scene;
+    static uint8_t large[RING];
+    uint64_t items[MANY];
+
+    open_with_owner(&scene);
+    for (int i = 0; i < MANY; i++)
+        items[i] = ask_owner(&scene);
+    for (int i = 0; i < MANY; i++) {
+        struct gg_ending ending = {.id = items[i], .size = sizeof large};
+
+        CHECK_INT(1, gg_plane_end(scene.plane, 70, 7, large, &ending, 1,
+                                  now()));
+    }
+    for (int i = 0; i < MANY; i++) {
+        struct worker *worker = &scene.workers[0];
+        struct gg_received received;
+
+        CHECK((gg_port_wait(&worker->port, GG_WANT_DATA, 0,
+                            gg_port_alarms(&worker->port), shortly(), 0) &
+               GG_WANT_DATA) != 0);
+        CHECK_INT(GG_OK, gg_port_receive(&worker->port, &received));
+        CHECK_INT(8, received.header.context_size);
+        CHECK(memcmp(&items[i], received.context, 8) == 0);
+        CHECK_INT(0, close(take_descriptor(worker)));
+        gg_port_release(&worker->port);
+    }
+    close_scene(&scene);
+}
+
+/* A file that starts with 7 bytes, then `size` that gg_is_filled() knows. */
+static int open_file(uint32_t size)
+{
+    static uint8_t bytes[RING];
+    int fd = memfd_create("file", MFD_CLOEXEC);
+
+    gg_fill(bytes, size, 9);
+    CHECK_INT(7, write(fd, "before!", 7));
+    CHECK_INT(size, write(fd, bytes, size));
+    return fd;
+}
+
+/* Answer with "head" and what is in a file; returns whether that is still held
+ * by the plane. */
+static int answer_from(struct scene *scene, uint64_t id, int fd, uint32_t size)
+{
+    struct gg_ending ending = {
+        .id = id, .size = 4, .offset = 7, .lent = size,
+        .file = fcntl(fd, F_DUPFD_CLOEXEC, 0)};
+
+    CHECK(ending.file != -1);
+    CHECK_INT(1, gg_plane_end(scene->plane, 70, 7, (const uint8_t *)"head",
+                              &ending, 1, now()));
+    return fcntl(ending.file, F_GETFD) != -1;
+}
+
+/* Receive such an answer; returns whether it was lent. */
+static int receive_answer(struct worker *worker, uint32_t size)
+{
+    static uint8_t bytes[RING + 4];
+    struct gg_port_view view;
+    const uint8_t *at;
+    uint32_t ring;
+    int fd, lent;
+
+    CHECK_INT(1, gg_port_receive_batch(&worker->port, &view, 1, UINT32_MAX,
+                                       shortly(), 0));
+    CHECK_INT(GG_RESULT, view.kind);
+    lent = view.end - view.payload != GG_REFERENCE_SIZE;
+    fd = take_descriptor(worker);
+    if (lent) {
+        CHECK_INT(size, view.bulk_size);
+        CHECK_INT(4 + GG_LENT_SIZE, view.end - view.payload);
+        at = gg_port_data(&worker->port, &ring) + view.payload;
+        memcpy(bytes, at, 4);
+        CHECK(memcmp("\7\0\0\0\0\0\0\0", at + 12, 8) == 0);
+        gg_lent_read(fd, 7, size, bytes + 4);
+    } else {
+        CHECK_INT(size + 4, view.bulk_size);
+        CHECK_INT(GG_OK, gg_bulk_read(fd, size + 4, bytes));
+    }
+    gg_port_release(&worker->port);
+    CHECK_INT(0, close(fd));
+    CHECK(memcmp("head", bytes, 4) == 0);
+    CHECK(gg_is_filled(bytes + 4, size, 9));
+    return lent;
+}
+
+TEST(bytes_of_a_file_are_lent_to_a_ring_peer)
+{
+    static struct scene scene;
+    int fd = open_file(RING);
+
+    open_with_owner(&scene);
+    for (int i = 0; i < 2 * GG_BULK_IN_FLIGHT; i++) {
+        CHECK_INT(0, answer_from(&scene, ask_owner(&scene), fd, RING));
+        CHECK_INT(1, receive_answer(&scene.workers[0], RING));
+    }
+    CHECK_INT(0, close(fd));
+    close_scene(&scene);
+}
+
+TEST(with_many_descriptors_under_way_bytes_are_read_instead_of_lent)
+{
+    enum { HELD = 128, MORE = 5 };
+    static struct scene scene;
+    uint64_t items[GG_BULK_IN_FLIGHT + HELD + MORE];
+    const int count = sizeof items / sizeof items[0];
+    int fd = open_file(RING);
+
+    open_with_owner(&scene);
+    for (int i = 0; i < count; i++)
+        items[i] = ask_owner(&scene);
+    for (int i = 0; i < count; i++) /* sent, wait, were read */
+        CHECK_INT(i >= GG_BULK_IN_FLIGHT && i < GG_BULK_IN_FLIGHT + HELD,
+                  answer_from(&scene, items[i], fd, RING));
+    for (int i = 0; i < count; i++)
+        CHECK_INT(i < GG_BULK_IN_FLIGHT + HELD,
+                  receive_answer(&scene.workers[0], RING));
+    CHECK_INT(0, close(fd));
+    close_scene(&scene);
+}
+
+TEST(who_watches_is_told_what_was_lent)
+{
+    static struct scene scene;
+    const struct gg_record *record;
+    const uint8_t *document;
+    int fd = open_file(100);
+
+    open_with_owner(&scene);
+    gg_plane_tap(scene.plane, 1);
+    (void)answer_from(&scene, ask_owner(&scene), fd, 100);
+    record = expect(&scene, GG_FINISHED);
+    CHECK_INT(104, record->document);
+    document = (const uint8_t *)record + record->size - 104;
+    CHECK(memcmp("head", document, 4) == 0);
+    CHECK(gg_is_filled(document + 4, 100, 9));
+    CHECK_INT(0, close(fd));
+    close_scene(&scene);
+}
+
+TEST(a_file_is_closed_whoever_still_waits_for_it)
+{
+    static struct scene scene;
+    uint64_t items[2 * GG_BULK_IN_FLIGHT];
+    int fd = open_file(RING);
+    int last = -1;
+
+    open_with_owner(&scene);
+    for (int i = 0; i < 2 * GG_BULK_IN_FLIGHT; i++)
+        items[i] = ask_owner(&scene);
+    for (int i = 0; i < 2 * GG_BULK_IN_FLIGHT - 1; i++)
+        (void)answer_from(&scene, items[i], fd, RING); /* some must wait */
+    last = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    CHECK_INT(0, close(last));
+    gg_plane_disconnect(scene.plane, 11);
+    CHECK_INT(GG_OK, gg_plane_detach(scene.plane, 11, NULL, 0, now()));
+    CHECK_INT(0, answer_from(&scene, items[2 * GG_BULK_IN_FLIGHT - 1], fd,
+                             RING)); /* nobody is there */
+    for (int other = last - GG_BULK_IN_FLIGHT + 1; other < last; other++)
+        CHECK_INT(-1, fcntl(other, F_GETFD));
+    CHECK_INT(0, close(fd));
     close_scene(&scene);
 }
 

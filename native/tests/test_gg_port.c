@@ -3,6 +3,8 @@
 #include "gg_pair.h"
 #include "gg_test.h"
 
+#include <sys/mman.h>
+
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -526,6 +528,60 @@ static void take_bulk(struct gg_pair *pair, struct gg_port *to, uint64_t number)
     CHECK_INT(0, close(fd));
     gg_port_release(to);
     free(payload);
+}
+
+/* Lend 5 bytes behind "so ". */
+static int lend(struct gg_port *port, uint8_t kind)
+{
+    const struct gg_header header = {
+        .id = 6, .context_size = 3, .topic_size = 3, .kind = kind};
+    const struct gg_lent lent = {2, "so ", 3};
+    int fd = memfd_create("file", MFD_CLOEXEC);
+    int status;
+
+    CHECK_INT(7, write(fd, "xxhello", 7));
+    status = gg_port_pass(port, &header, "a/b", "ctx", fd, 5, &lent);
+    CHECK_INT(0, close(fd));
+    return status;
+}
+
+TEST(the_core_lends_a_worker_bytes_of_a_file)
+{
+    struct gg_received received;
+    uint8_t bytes[GG_FRAME_HEADER];
+    struct gg_pair pair;
+    int fd = -1;
+
+    gg_pair_open(&pair, CAPACITY);
+    CHECK_INT(GG_OK, lend(&pair.core, GG_RESULT));
+    CHECK_INT(GG_OK, gg_port_receive(&pair.worker, &received));
+    CHECK_INT(5, received.bulk.size);
+    CHECK_INT(1, received.bulk.number);
+    CHECK_INT(3 + GG_LENT_SIZE, received.payload_size);
+    CHECK(memcmp("so \5\0\0\0\1\0\0\0\2\0\0\0\0\0\0\0",
+                 received.payload, received.payload_size) == 0);
+    gg_port_release(&pair.worker);
+    CHECK_INT(24, gg_bulk_receive(pair.sockets[1], bytes, 24, &fd));
+    gg_lent_read(fd, 2, 5, bytes);
+    CHECK(memcmp("hello", bytes, 5) == 0);
+    CHECK_INT(GG_EBULK, gg_bulk_check(fd, 7)); /* it is no message by itself */
+    CHECK_INT(0, close(fd));
+    gg_pair_close(&pair);
+}
+
+TEST(nobody_else_lends_and_nothing_else_is_lent)
+{
+    struct gg_received received;
+    struct gg_pair pair;
+
+    gg_pair_open(&pair, CAPACITY);
+    CHECK_INT(GG_OK, lend(&pair.worker, GG_RESULT));
+    CHECK_INT(GG_EBULK, gg_port_receive(&pair.core, &received));
+    gg_pair_close(&pair);
+    gg_pair_open(&pair, CAPACITY);
+    CHECK_INT(GG_OK, lend(&pair.core, GG_MESSAGE));
+    CHECK_INT(GG_EBULK, gg_port_receive(&pair.worker, &received));
+    gg_pair_close(&pair);
 }
 
 static int send_bulk(struct gg_port *port, uint64_t id)

@@ -19,6 +19,9 @@ from greengrass_sdk.model.arn import STREAMS_ARN
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from greengrass_sdk._native._py.lent import Lent
+    from greengrass_sdk.core.streams.store import Store
+
 __all__ = ["StreamCore", "StreamPosts"]
 
 WAIT_S = 10.0
@@ -40,13 +43,13 @@ class StreamPosts:
     def flush(self) -> None:
         self.flushed += 1
 
-    def employ(self, take: Callable[[list[Send]], None]) -> Callable[[int, bytes], None]:
+    def employ(self, take: Callable[[list[Send]], None]) -> Callable[[int, bytes | Lent], None]:
         self.takes.append(take)
         return self.answer
 
-    def answer(self, item: int, payload: bytes) -> None:
+    def answer(self, item: int, payload: bytes | Lent) -> None:
         assert item not in self.answers
-        self.answers[item] = payload
+        self.answers[item] = bytes(payload)
 
     def send(self, payload: bytes, kind: int = Kind.INVOKE, flags: int = 0) -> int:
         self.number += 1
@@ -81,11 +84,11 @@ class Ahead:
 class StreamCore:
     """A stream manager in a thread of its own, behind an `invoke`."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store | None = None) -> None:
         self.asked: list[bytes] = []
         self.ahead: list[str] = []
         self.loop = asyncio.new_event_loop()
-        self.manager = StreamManager(MemoryStore())
+        self.manager = StreamManager(MemoryStore() if store is None else store)
         self.posts = StreamPosts(self.manager)
         self.thread = Thread(target=self.loop.run_forever)
         self.thread.start()

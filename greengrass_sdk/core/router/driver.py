@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from greengrass_sdk._native._py.lent import Result
     from greengrass_sdk._native._py.router.events import Output
     from greengrass_sdk.core.ports import Connection, Machine, Rings
 
@@ -109,7 +110,7 @@ class RouterDriver:
                 next `run`, which follows when `take` returns.
         """
 
-        def end(results: list[tuple[int, bytes]]) -> None:
+        def end(results: list[Result]) -> None:
             self.machine.end(number, endpoint, results, self._loop.time())
 
         worker = InCoreWorker(name, take, end, self._unsettled)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from greengrass_sdk._native import Frame
+    from greengrass_sdk._native._py.lent import Lent, Result
     from greengrass_sdk._native._py.router.events import Send
 
 __all__ = ["InCoreWorker"]
@@ -40,7 +41,7 @@ class InCoreWorker:
         self,
         name: str,
         take: Callable[[list[Send]], None],
-        end: Callable[[list[tuple[int, bytes]]], None],
+        end: Callable[[list[Result]], None],
         unsettled: list[InCoreWorker],
     ) -> None:
         self._name = name
@@ -48,9 +49,9 @@ class InCoreWorker:
         self._end = end
         self._unsettled = unsettled
         self._items: list[Send] = []
-        self._results: list[tuple[int, bytes]] = []
+        self._results: list[Result] = []
 
-    def answer(self, number: int, payload: bytes) -> None:
+    def answer(self, number: int, payload: bytes | Lent) -> None:
         """End an item, by its number, with a result, which leaves by `settle` at the latest."""
         if not self._results:
             self._unsettled.append(self)

@@ -65,6 +65,9 @@ class Files(Protocol):
     def open(self, name: str) -> File:
         """Open a file, making it if need be."""
 
+    def lend(self, name: str) -> int | None:
+        """Return a descriptor to read a file by, the caller's to close; None if it has none."""
+
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
 
@@ -140,6 +143,10 @@ class FolderFiles:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(self.folder / name, flags, 0o600)
         return _FolderFile(descriptor, os.fstat(descriptor).st_size)
+
+    def lend(self, name: str) -> int | None:
+        """Open a file once more: who has this descriptor can only read."""
+        return os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -221,6 +228,11 @@ class MemoryFiles:
     def open(self, name: str) -> File:
         """Open a file, making it if need be."""
         return self._files.setdefault(name, _MemoryFile())
+
+    def lend(self, name: str) -> int | None:
+        """Return that memory has no descriptor."""
+        del name
+        return None
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""

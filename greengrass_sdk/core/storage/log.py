@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from greengrass_sdk._native._py.lent import Lent
 from greengrass_sdk.core.storage.segment import (
     SEGMENT_HEADER_BYTES,
+    Extent,
     Gap,
     Segment,
     index_name,
@@ -333,6 +335,30 @@ class SegmentLog:
             if not count or stop < segment.next:
                 break
         return found, following
+
+    def lend(
+        self, start: int, count: int, max_bytes: int, least_bytes: int
+    ) -> tuple[Extent, Lent] | None:
+        """
+        Return where messages in whole blocks are, and the file, for somebody else to read.
+
+        It is for what is read in order, `least_bytes` of it at least.
+
+        Returns:
+            What `read` would, or less of it; None where that is not to be had.
+        """
+        self.commit()
+        position = bisect_right(self._segments, start, key=lambda segment: segment.first) - 1
+        if position < 0:
+            return None
+        segment = self._segments[position]
+        extent = segment.extent(start, count, max_bytes)
+        if extent is None or extent.size < least_bytes:
+            return None
+        descriptor = self._files.lend(log_name(segment.first))
+        if descriptor is None:
+            return None
+        return extent, Lent(descriptor, extent.offset, extent.size)
 
     def _items(self, start: int, chunk_bytes: int) -> Iterator[Block | Gap]:
         self.commit()

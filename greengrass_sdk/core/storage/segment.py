@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from greengrass_sdk.core.storage.files import File, Files
     from greengrass_sdk.wire.blocks import Buffer
 
-__all__ = ["SEGMENT_HEADER_BYTES", "Gap", "Segment"]
+__all__ = ["SEGMENT_HEADER_BYTES", "Extent", "Gap", "Segment"]
 
 _MAGIC = b"GGs1"  # and the first sequence number, u64
 _INDEX_MAGIC = b"GGi1"  # and a checksum, u32
@@ -57,6 +57,24 @@ class Gap:
 
     first: int
     stop: int
+
+
+@frozen
+class Extent:
+    """
+    Where in a file blocks are that follow each other, as it is noted: nobody looked at them.
+
+    Attributes:
+        salt: What their checksums begin with.
+        first: Sequence number of their first message.
+        stop: That after their last.
+    """
+
+    salt: int
+    first: int
+    stop: int
+    offset: int
+    size: int
 
 
 @define(eq=False)
@@ -286,7 +304,7 @@ class Segment:
             The blocks, and the number after their last message; None where that is not known to
             begin a block, is damaged, or is in a block that has more than `count` messages.
         """
-        at = SEGMENT_HEADER_BYTES if start == self.first else self._hints.get(start)
+        at = self._begin(start)
         if at is None:
             return None
         room = min(max_bytes, self.used - at)
@@ -301,11 +319,38 @@ class Segment:
         self._hint(stop, at + size)
         return memoryview(data)[:size], stop
 
+    def extent(self, start: int, count: int, max_bytes: int) -> Extent | None:
+        """
+        Return where blocks from `start` on are, without reading them.
+
+        Returns:
+            As many as `max_bytes` allow, or all there are; None where that is not known, or is more
+            than `count` messages.
+        """
+        at = self._begin(start)
+        if at is None:
+            return None
+        stop, end = self.next, self.used
+        if end - at > max_bytes:
+            entry = bisect_right(self._index[1::2], at + max_bytes) - 1
+            stop, end = self._index[2 * entry : 2 * entry + 2]
+        if end <= at or stop - start > count:
+            return None
+        return Extent(self._salt, start, stop, at, end - at)
+
     def _damaged(self, first: int, stop: int) -> Gap:
         gap = Gap(first, stop)
         if gap not in self.gaps:
             self.gaps.append(gap)
         return gap
+
+    def _begin(self, start: int) -> int | None:
+        """Return where the block that begins with a sequence number is; None: that is not known."""
+        if (hint := self._hints.get(start)) is not None:
+            return hint
+        entry = bisect_right(self._index[::2], start) - 1
+        known = entry >= 0 and self._index[2 * entry] == start
+        return self._index[2 * entry + 1] if known else None
 
     def _offset(self, start: int) -> int:
         """Return where to begin to look for a sequence number."""
@@ -327,7 +372,8 @@ class Segment:
         """Yield blocks and their offsets, up to the first that is none."""
         wanted = min(chunk_bytes, _FIRST_BYTES)
         while at + HEADER_BYTES <= end:
-            data = self._file.read(at, min(wanted, end - at))
+            asked = min(wanted, end - at)
+            data = self._file.read(at, asked)
             position = size = 0
             while size := parse_size(data, position):
                 if position + size > len(data):
@@ -337,7 +383,8 @@ class Segment:
                     return
                 yield at + position, block
                 position += size
-            if not position and (not size or at + size > end or len(data) >= size):
+            is_cut = len(data) < asked  # by somebody else
+            if not position and (not size or at + size > end or len(data) >= size or is_cut):
                 return
             wanted = max(min(chunk_bytes, 2 * wanted), size)
             at += position

@@ -30,10 +30,14 @@ from greengrass_sdk.wire import streamcalls as calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
+    from greengrass_sdk._native._py.lent import Lent
     from greengrass_sdk._native._py.router.events import Send
     from greengrass_sdk.core.streams.manager import StreamManager
-    from greengrass_sdk.core.streams.service import Appended
+    from greengrass_sdk.core.streams.service import Appended, Stored
+
+    Reply: TypeAlias = bytes | Lent
 
 __all__ = ["StreamEndpoint"]
 
@@ -62,7 +66,7 @@ class StreamEndpoint:
     _taking: bool = field(default=False, init=False)
 
     def attach(
-        self, employ: Callable[[Callable[[list[Send]], None]], Callable[[int, bytes], None]]
+        self, employ: Callable[[Callable[[list[Send]], None]], Callable[[int, Reply], None]]
     ) -> None:
         """Take all posts: `employ` gets what takes items, and returns what ends them."""
         for _ in range(STREAM_REQUESTS):
@@ -74,7 +78,7 @@ class StreamEndpoint:
         for task in self._tasks:
             task.cancel()
 
-    def take(self, frame: Send, answer: Callable[[int, bytes], None]) -> None:
+    def take(self, frame: Send, answer: Callable[[int, Reply], None]) -> None:
         """Take one item; what is answered at once leaves when this returns."""
         self._taking = True
         try:
@@ -82,7 +86,7 @@ class StreamEndpoint:
         finally:
             self._taking = False
 
-    def _take(self, frame: Send, tell: Callable[[bytes], None]) -> None:
+    def _take(self, frame: Send, tell: Callable[[Reply], None]) -> None:
         if frame.kind != Kind.INVOKE:
             tell(b"")  # a message; nothing routes one here
             return
@@ -104,9 +108,9 @@ class StreamEndpoint:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, call: calls.Call, tell: Callable[[bytes], None]) -> None:
+    async def _answer(self, call: calls.Call, tell: Callable[[Reply], None]) -> None:
         try:
-            reply = await self._serve(call)
+            reply: Reply = await self._serve(call)
             if len(reply) > self.answer_bytes:
                 raise StreamResponseTooLargeError(
                     f"a message of stream {call.name} is larger than an answer may be,"
@@ -120,7 +124,7 @@ class StreamEndpoint:
             reply = calls.answer_error(StreamError(f"internal failure: {error!r}"))
         tell(reply)
 
-    async def _serve(self, call: calls.Call) -> bytes:
+    async def _serve(self, call: calls.Call) -> Reply:
         manager, operation = self.manager, call.operation
         if operation == calls.READ:
             return await self._read(call)
@@ -145,35 +149,39 @@ class StreamEndpoint:
         room = max(self.answer_bytes - _ANSWER_ROOM, 1)
         return start, least, most, timeout_s, min(max_bytes or room, room)
 
-    def _try_read(self, call: calls.Call) -> bytes | None:
+    def _try_read(self, call: calls.Call) -> Reply | None:
         """Return the answer to a read that has to wait for nothing."""
         start, least, most, timeout_s, max_bytes = self._window(call)
+        manager = self.manager
+        read = manager.try_lend if call.flags & calls.UNCHECKED else manager.try_read
         try:
-            parts = self.manager.try_read(call.name, start, least, most, max_bytes)
+            found = read(call.name, start, least, most, max_bytes)
         except NotEnoughMessagesError:
             if timeout_s:
                 return None
             raise
-        if parts is None:
+        if found is None:
             return None
-        reply = calls.answer_stored(parts)
+        reply = _answer(found)
         return reply if len(reply) <= self.answer_bytes else None
 
-    async def _read(self, call: calls.Call) -> bytes:
+    async def _read(self, call: calls.Call) -> Reply:
         start, least, most, timeout_s, max_bytes = self._window(call)
-        read = partial(self.manager.read_stored, call.name, start, least, most, max_bytes)
+        manager = self.manager
+        method = manager.lend if call.flags & calls.UNCHECKED else manager.read_stored
+        read = partial(method, call.name, start, least, most, max_bytes)
         try:
-            return calls.answer_stored(await read())
+            return _answer(await read())
         except NotEnoughMessagesError:
             if not timeout_s or self._waiting >= _WAITING:
                 raise
         self._waiting += 1
         try:
-            return calls.answer_stored(await read(timeout_s=timeout_s))
+            return _answer(await read(timeout_s=timeout_s))
         finally:
             self._waiting -= 1
 
-    def _tell(self, frame: Send, answer: Callable[[int, bytes], None], reply: bytes) -> None:
+    def _tell(self, frame: Send, answer: Callable[[int, Reply], None], reply: Reply) -> None:
         answer(frame.id, b"" if frame.flags & Flag.EVENT else reply)
         if not self._taking and not self._flushing:
             self._flushing = True
@@ -189,14 +197,22 @@ class _Post:
     """One worker: it has one item at a time."""
 
     _endpoint: StreamEndpoint
-    answer: Callable[[int, bytes], None] = field(init=False)
+    answer: Callable[[int, Reply], None] = field(init=False)
 
     def take(self, frames: list[Send]) -> None:
         for frame in frames:
             self._endpoint.take(frame, self.answer)
 
 
-def _told(tell: Callable[[bytes], None], result: Appended | StreamError) -> None:
+def _answer(found: Stored) -> Reply:
+    if isinstance(found, list):
+        return calls.answer_stored(found)
+    extent, lent = found
+    lent.head = calls.stored_head(extent.salt, extent.first, extent.stop)
+    return lent
+
+
+def _told(tell: Callable[[Reply], None], result: Appended | StreamError) -> None:
     if isinstance(result, StreamError):
         tell(calls.answer_error(result))
     else:

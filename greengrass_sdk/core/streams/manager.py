@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from greengrass_sdk.core.storage.log import Unsynced
     from greengrass_sdk.core.streams.exports import ExportTask
+    from greengrass_sdk.core.streams.service import Stored
     from greengrass_sdk.core.streams.store import Store
     from greengrass_sdk.model.stream import MessageStreamDefinition, MessageStreamInfo
     from greengrass_sdk.wire.blocks import Block, Buffer
@@ -335,6 +336,13 @@ class StreamManager:
         work = partial(self._service.read_stored, name, start, least, most, max_bytes)
         return await self._read(name, work, timeout_s)
 
+    async def lend(
+        self, name: str, start: int, least: int, most: int, max_bytes: int, timeout_s: float = 0.0
+    ) -> Stored:
+        """Return messages where they are, if they are many; see `StreamService.lend`."""
+        work = partial(self._service.lend, name, start, least, most, max_bytes)
+        return await self._read(name, work, timeout_s)
+
     async def _read(self, name: str, work: Callable[[], _T], timeout_s: float) -> _T:
         if timeout_s <= 0:
             return await self._run(work, quick=True)
@@ -356,11 +364,13 @@ class StreamManager:
         self, name: str, start: int, least: int, most: int, max_bytes: int
     ) -> list[Buffer] | None:
         """Read without waiting for anything; None: this is no time for it, `read_stored` is."""
-        if self._worker is None:
-            return None
-        work = partial(self._service.read_stored, name, start, least, most, max_bytes)
-        done = self._worker.try_now(work)
-        return None if done is None else done[0]
+        return self._try(partial(self._service.read_stored, name, start, least, most, max_bytes))
+
+    def try_lend(
+        self, name: str, start: int, least: int, most: int, max_bytes: int
+    ) -> Stored | None:
+        """Lend without waiting for anything; None: this is no time for it, `lend` is."""
+        return self._try(partial(self._service.lend, name, start, least, most, max_bytes))
 
     def try_window(self, name: str, start: int, least: int) -> tuple[object, int] | None:
         """
@@ -369,9 +379,10 @@ class StreamManager:
         Raises:
             StreamError: As reading would.
         """
-        if self._worker is None:
-            return None
-        done = self._worker.try_now(partial(self._service.window, name, start, least))
+        return self._try(partial(self._service.window, name, start, least))
+
+    def _try(self, work: Callable[[], _T]) -> _T | None:
+        done = None if self._worker is None else self._worker.try_now(work)
         return None if done is None else done[0]
 
     def _watch(self, name: str) -> asyncio.Future[None]:

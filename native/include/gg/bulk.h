@@ -19,7 +19,14 @@
  * once: it was sent first.
  *
  * Nothing is recycled: a sealed memfd cannot be written again, and one without
- * seals could change between the check and the reading. */
+ * seals could change between the check and the reading.
+ *
+ * Lent bytes are the exception, in results from the core to a worker alone: the
+ * descriptor is one to read a file of the core by, some bytes of which are the
+ * payload's. Nothing is copied before the worker reads them, nothing promises
+ * that they are still those that were meant, and the file may have fewer: the
+ * payload says itself how that is found out. Its reference comes last, behind
+ * what of the payload is in the ring, with the offset in the file (u64). */
 
 #define GG_BULK_MOST (UINT32_C(6) << 20)
 #define GG_BULK_IN_FLIGHT 8 /* sent and not taken off the socket */
@@ -35,6 +42,10 @@ void gg_reference_read(const uint8_t bytes[GG_REFERENCE_SIZE],
 void gg_reference_write(uint8_t bytes[GG_REFERENCE_SIZE],
                         const struct gg_reference *reference);
 
+#define GG_LENT_SIZE 16
+void gg_lent_write(uint8_t bytes[GG_LENT_SIZE],
+                   const struct gg_reference *reference, uint64_t offset);
+
 /* Put `size` bytes into a new sealed memfd, which is the caller's to close.
  * Returns GG_EINVAL for none or more than GG_BULK_MOST, GG_ESYSTEM. */
 GG_NODISCARD int gg_bulk_create(const void *data, uint32_t size, int *fd);
@@ -44,6 +55,9 @@ GG_NODISCARD int gg_bulk_check(int fd, uint32_t size);
 
 /* Check it and copy its bytes: GG_EBULK, GG_ESYSTEM. */
 GG_NODISCARD int gg_bulk_read(int fd, uint32_t size, void *data);
+
+/* Copy bytes of a file that were lent; those it does not have are zero. */
+void gg_lent_read(int fd, uint64_t offset, uint32_t size, void *data);
 
 /* Send an empty CONTROL frame with this id, and the descriptor unless it is
  * -1. Never blocks, never raises SIGPIPE.

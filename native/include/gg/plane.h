@@ -186,10 +186,16 @@ GG_NODISCARD int gg_plane_receive(struct gg_plane *plane, uint32_t peer,
                                   const uint8_t *data,
                                   const struct gg_frame *frame, double now);
 
-/* The result of an item; the payloads of several lie one behind the other. */
+/* The result of an item; the payloads of several lie one behind the other. Bytes
+ * of a file may follow its `size` bytes, `lent` of them from `offset` on: a ring
+ * peer is lent them (bulk.h), for others they are read. */
 struct gg_ending {
     uint64_t id;
     uint64_t size;
+    uint64_t lent;
+    uint64_t offset;
+    int32_t file; /* taken over when the result is received */
+    int32_t zero;
 };
 
 /* Receive `count` frames GG_RESULT of a worker, in one turn. Returns how many

@@ -42,7 +42,9 @@ struct gg_port_view {
     uint32_t payload;
     uint32_t end;
     uint32_t endpoint;
-    uint32_t bulk_size; /* 0, or the payload is in a descriptor */
+    /* 0, or the payload is in a descriptor. If `end` is not the end of its
+     * reference, that has an offset, and lent bytes end the payload. */
+    uint32_t bulk_size;
     uint32_t bulk_number;
     uint8_t kind;
     uint8_t flags;
@@ -131,12 +133,21 @@ GG_NODISCARD int gg_port_send(struct gg_port *port, uint8_t kind, uint8_t flags,
                               const void *payload, uint32_t payload_size,
                               int64_t deadline);
 
-/* Send a frame whose payload is all of a sealed memfd, which stays the
- * caller's: forwarded, not copied. `header` tells the other sizes. Never sleeps;
- * else as gg_port_send() for a payload of `size` bytes. */
+/* Where in a file bytes are that are lent, and what goes in front of them. */
+struct gg_lent {
+    uint64_t offset;
+    const void *head;
+    uint32_t head_size;
+};
+
+/* Send a frame whose payload is all of a sealed memfd, or ends with bytes that
+ * are lent, unless that is NULL. The descriptor stays the caller's: forwarded,
+ * not copied. `header` tells the other sizes. Never sleeps; else as
+ * gg_port_send() for a payload of `size` bytes. */
 GG_NODISCARD int gg_port_pass(struct gg_port *port,
                               const struct gg_header *header, const void *topic,
-                              const void *context, int bulk, uint32_t size);
+                              const void *context, int bulk, uint32_t size,
+                              const struct gg_lent *lent);
 
 /* Put a frame into the ring without showing it yet, for many in a burst: one
  * store and one wake-up for all of them. The next gg_port_flush() or

@@ -21,15 +21,17 @@
 /* Bytes that several owners share, and never change. A payload may lie
  * elsewhere, known by a handle (of a descriptor) and its length: then it is a
  * blob by itself, without bytes, and a blob of a topic and a context refers to
- * it as what comes behind them. The machine counts such bytes, and never asks
- * for them. */
+ * it as what comes behind them. Or only its end does, from an offset on: that
+ * is lent. The machine counts such bytes, and never asks for them. */
 struct gg_blob {
     size_t size;   /* of `bytes` */
     size_t length; /* with what lies elsewhere */
     struct gg_blob *content;
+    uint64_t offset; /* of what is lent */
     uint32_t references;
     int handle; /* or GG_NO_HANDLE */
-    int secret; /* its bytes are overwritten before they are given back */
+    uint8_t lent;
+    uint8_t secret; /* its bytes are overwritten before they are given back */
     uint8_t bytes[];
 };
 
@@ -50,6 +52,10 @@ struct gg_blob *gg_blob_of(const struct gg_memory *memory, struct gg_bytes one,
                            struct gg_blob *content);
 /* Takes the handle over. */
 struct gg_blob *gg_blob_held(const struct gg_memory *memory, int handle,
+                             size_t length);
+/* The same for `head`, then `length` bytes that are lent. */
+struct gg_blob *gg_blob_lent(const struct gg_memory *memory,
+                             struct gg_bytes head, int handle, uint64_t offset,
                              size_t length);
 /* The blob that has the handle of what lies elsewhere, or NULL. */
 struct gg_blob *gg_blob_elsewhere(struct gg_blob *blob);

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import socket
@@ -13,6 +14,7 @@ from time import monotonic
 import pytest
 
 from greengrass_sdk._native import Flag, Frame, Kind
+from greengrass_sdk._native._py.lent import Lent
 from greengrass_sdk._native._py.router.events import (
     Control,
     CutOff,
@@ -289,3 +291,23 @@ def test_the_thread_takes_no_signals():
     assert int(blocked.split()[1], 16) & 1 << signal.SIGTERM - 1
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     scene.close()
+
+
+@pytest.mark.parametrize("stop", [len(LARGE), len(LARGE) + 10], ids=["whole", "short"])
+def test_a_worker_is_lent_bytes_of_a_file_of_the_core(scene, tmp_path, stop):
+    (tmp_path / "file").write_bytes(b"before" + LARGE)
+    scene.plane.define_function(90, FunctionRules(True, 3.0, 1, 60.0, 9, 1 << 20), [b"core's"])
+    scene.plane.attach_worker(90, 90, monotonic())
+    scene.plane.receive(90, Frame(Kind.READY, 0, 90), monotonic())
+    asker = scene.channels[11]
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(
+            asker.call, Kind.INVOKE, 0, FIRST, b"core's", b"", b"", timeout_s=PATIENCE_S
+        )
+        item = scene.until(Send)
+        descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+        scene.plane.end(90, 90, [(item.id, Lent(descriptor, 6, stop, b"head"))], monotonic())
+        answer = asked.result()
+    assert (Kind.RESULT, b"head" + LARGE) == (answer.kind, answer.payload)
+    held = [str(each.resolve()) for each in Path("/proc/self/fd").iterdir()]
+    assert str(tmp_path / "file") not in held

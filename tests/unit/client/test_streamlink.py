@@ -272,3 +272,14 @@ def test_a_native_refusal_has_its_status(native, answer, status, text):
 
 def test_a_process_without_a_session_is_no_function():
     assert not streamlink.in_function()
+
+
+def test_a_native_link_looks_at_what_it_was_lent(native):
+    link, asked, answers = native
+    block = Block(7, 5, 1, encode_body([b"x"]))
+    sound = calls.stored_head(3, 7, 8) + block.header(3) + block.body
+    answers += [sound, sound[:-1] + b"!", calls.answer_blocks([block])]
+    for _ in range(2):
+        _, answer = link.call(5, {"streamName": "s"})
+        assert [(7, b"x")] == [(m["sequenceNumber"], m["payload"]) for m in answer["messages"]]
+    assert [0, calls.UNCHECKED, calls.UNCHECKED, 0] == [call.flags for call in asked]

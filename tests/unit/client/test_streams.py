@@ -12,6 +12,7 @@ from stream_core import StreamCore
 
 from greengrass_sdk import AsyncClient, Client, errors
 from greengrass_sdk.client.streams import AsyncStream, Stream
+from greengrass_sdk.core.streams.store import FolderStore
 from greengrass_sdk.model.stream import (
     ExportDefinition,
     KinesisConfig,
@@ -205,6 +206,93 @@ def test_messages_that_came_after_what_was_asked_ahead_are_iterated(ahead):
     assert b"new" == next(iterating).payload
     assert [] == list(iterating)
     assert 10 == len(found)
+
+
+# Large reads of what lies on a disk: the core lends, and does not look.
+
+LARGE = [b"%4d" % number + b"x" * 10_000 for number in range(100)]
+
+
+@pytest.fixture
+def disk(tmp_path):
+    core = StreamCore(FolderStore(tmp_path / "streams"))
+    yield core
+    core.close()
+
+
+@pytest.fixture(params=[Blocking, Later])
+def stored(request, disk):
+    """Return a stream on a disk, of a mebibyte in four segments."""
+    stream = request.param(disk)
+    stream.call("create", stream_segment_size=262_144)
+    for first in range(0, 100, 5):
+        stream.call("append_many", LARGE[first : first + 5])
+    return stream
+
+
+def segments(tmp_path):
+    return sorted(tmp_path.rglob("*.log"))
+
+
+def damage(path, content):
+    """Change a byte of a message in a file."""
+    data = path.read_bytes()
+    position = data.index(content) + 100
+    with path.open("r+b") as file:
+        file.seek(position)
+        file.write(b"!")
+
+
+def how_it_was_asked(core):
+    return [
+        call.flags for call in map(calls.Call.parse, core.asked) if call.operation == calls.READ
+    ]
+
+
+def test_what_is_lent_is_looked_at_by_who_reads(stored, tmp_path):
+    found = stored.call("read", max_bytes=200_000)
+    assert LARGE[: len(found)] == [message.payload for message in found]
+    assert [calls.UNCHECKED] == how_it_was_asked(stored.core)
+    assert LARGE == [
+        message.payload for message in stored.take(999, "iterate", batch_bytes=200_000)
+    ]
+    assert {calls.UNCHECKED} == set(how_it_was_asked(stored.core))
+
+
+def test_damage_in_what_was_lent_is_found_by_the_core(stored, tmp_path):
+    damage(segments(tmp_path)[0], LARGE[12])
+    found = stored.call("read", max_bytes=200_000)
+    assert LARGE[:10] == [message.payload for message in found]
+    assert [calls.UNCHECKED, 0] == how_it_was_asked(stored.core)
+    with pytest.raises(errors.StreamReadError, match="10 to 14 of stream r are damaged") as caught:
+        stored.call("read", 10, max_bytes=200_000)
+    assert 15 == caught.value.next_sequence_number
+    rest = stored.take(999, "iterate", 15, batch_bytes=200_000)
+    assert LARGE[15:] == [message.payload for message in rest]
+
+
+def test_a_file_that_has_become_short_is_found_by_the_core(stored, tmp_path):
+    last = segments(tmp_path)[1]
+    with last.open("r+b") as file:
+        file.truncate(150_000)
+    first = int(last.stem)
+    found = stored.call("read", first, max_bytes=250_000)
+    assert 0 < len(found) < 20
+    assert LARGE[first : first + len(found)] == [message.payload for message in found]
+    assert [calls.UNCHECKED, 0] == how_it_was_asked(stored.core)
+
+
+def test_what_was_asked_ahead_and_is_damaged_is_asked_again(disk, tmp_path):
+    stream = Stream(disk.invoke, "r", disk.begin)
+    stream.create(stream_segment_size=262_144)
+    for first in range(0, 100, 5):
+        stream.append_many(LARGE[first : first + 5])
+    damage(segments(tmp_path)[2], LARGE[62])
+    found: list[bytes] = []
+    with pytest.raises(errors.StreamReadError, match="60 to 64 of stream r are damaged"):
+        found += (message.payload for message in stream.iterate(batch_bytes=200_000))
+    assert LARGE[:60] == found
+    assert "finished" in disk.ahead
 
 
 def test_following_goes_on_with_what_comes(stream):

@@ -113,3 +113,58 @@ def test_answers_that_are_cut_off_are_the_fault_of_the_core():
         calls.read_append(b"\0" + struct.pack("<Q", 1))
     with pytest.raises(RemoteProtocolError, match="read"):
         calls.read_blocks(b"\0xyz")
+
+
+def stored(*blocks, salt=7, first=0, stop=None):
+    data = b"".join(each.header(salt) + each.body for each in blocks)
+    return calls.stored_head(salt, first, blocks[-1].stop if stop is None else stop) + data
+
+
+TWO = Block(0, 5, 2, encode_body([b"a", b"b"])), Block(2, 6, 1, encode_body([b"c"]))
+
+
+def test_an_answer_may_have_blocks_as_they_are_stored():
+    answer = stored(*TWO)
+    calls.check(answer)
+    assert calls.is_sound(answer)
+    assert 3 == calls.read_stop(answer)
+    found = [block.payloads() for block in calls.read_blocks(answer)]
+    assert [[b"a", b"b"], [b"c"]] == found
+
+
+@pytest.mark.parametrize("position", range(1, len(stored(*TWO))))
+def test_stored_blocks_that_were_changed_are_found_out(position):
+    answer = bytearray(stored(*TWO))
+    answer[position] ^= 1
+    assert not calls.is_sound(answer)
+
+
+@pytest.mark.parametrize("size", range(1, len(stored(*TWO))))
+def test_stored_blocks_that_were_cut_off_are_found_out(size):
+    assert not calls.is_sound(stored(*TWO)[:size])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        stored(*TWO, first=1),
+        stored(*TWO, stop=4),
+        stored(*TWO, first=9, stop=3),
+        stored(TWO[0]) + b"\0",
+        stored(TWO[0], Block(3, 6, 1, encode_body([b"c"]))),
+    ],
+    ids=["other first", "other stop", "nonsense", "more", "gap"],
+)
+def test_stored_blocks_that_are_not_those_that_were_meant_are_found_out(answer):
+    assert not calls.is_sound(answer)
+
+
+def test_what_the_core_has_checked_is_sound():
+    assert calls.is_sound(calls.answer_blocks(TWO))
+    assert calls.is_sound(calls.answer_error(StreamError("no")))
+
+
+def test_a_read_can_be_asked_again_to_be_checked_in_the_core():
+    request = calls.request_read("r", 7, 1, 9, 1.5, 1000, calls.UNCHECKED)
+    assert calls.UNCHECKED == calls.Call.parse(request).flags
+    assert calls.request_read("r", 7, 1, 9, 1.5, 1000) == calls.checked(request)

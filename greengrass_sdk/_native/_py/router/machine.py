@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from greengrass_sdk._native import _abc
+    from greengrass_sdk._native._py.lent import Result
     from greengrass_sdk._native._py.router.events import Output
 
 __all__ = ["Router"]
@@ -275,12 +276,11 @@ class Router:
             reason = f"sent a frame of kind {frame.kind}, which only the core sends"
             self._cut(connection, reason, now)
 
-    def end(
-        self, peer: int, endpoint: int, results: Sequence[tuple[int, bytes]], now: float
-    ) -> None:
+    def end(self, peer: int, endpoint: int, results: Sequence[Result], now: float) -> None:
         """Take the results of items of a worker, by their numbers, in order."""
         for number, payload in results:
-            self.receive(peer, Frame(Kind.RESULT, 0, endpoint, number, b"", b"", payload), now)
+            frame = Frame(Kind.RESULT, 0, endpoint, number, b"", b"", bytes(payload))
+            self.receive(peer, frame, now)
 
     def step(self, now: float) -> list[Output]:
         """Fire the deadlines that have come, and return all outputs since the last step."""

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from greengrass_sdk._native import Frame, Kind
 from greengrass_sdk._native._py.router.events import Send
 from greengrass_sdk.core.router.incore import InCoreWorker
+
+if TYPE_CHECKING:
+    from greengrass_sdk._native._py.lent import Result
 
 
 def item(number):
@@ -26,7 +33,7 @@ def test_the_items_of_one_step_are_handed_over_together():
 
 
 def test_results_leave_together_in_their_order():
-    ended: list[list[tuple[int, bytes]]] = []
+    ended: list[list[Result]] = []
 
     def take(items):
         for each in items:
@@ -43,7 +50,7 @@ def test_results_leave_together_in_their_order():
 
 
 def test_what_is_answered_later_waits_to_be_settled():
-    ended: list[list[tuple[int, bytes]]] = []
+    ended: list[list[Result]] = []
     unsettled: list[InCoreWorker] = []
     worker = InCoreWorker("service", nothing, ended.append, unsettled)
     worker.answer(1, b"one")

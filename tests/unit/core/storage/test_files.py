@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
+import fcntl
+import os
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -118,3 +120,51 @@ def test_a_file_is_closed_when_nobody_holds_it(tmp_path):
     assert 1 == opened()
     del file
     assert 0 == opened()
+
+
+def test_a_file_is_lent_to_be_read_and_for_nothing_else(tmp_path):
+    files = FolderFiles(tmp_path)
+    files.open("a").write(0, b"content")
+    descriptor = files.lend("a")
+    assert descriptor is not None
+    try:
+        assert b"tent" == os.pread(descriptor, 99, 3)
+        assert os.O_RDONLY == fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        assert not os.get_inheritable(descriptor)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(descriptor, b"!")
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_who_is_somebody_else_cannot_write_what_it_was_lent(tmp_path):
+    files = FolderFiles(tmp_path)
+    files.open("a").write(0, b"content")
+    descriptor = files.lend("a")
+    assert descriptor is not None
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setresuid(65534, 65534, 65534)
+            os.pread(descriptor, 7, 0)
+            os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY)
+        except PermissionError:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    os.close(descriptor)
+    assert 7 == os.waitstatus_to_exitcode(status)
+
+
+def test_what_is_only_memory_is_not_lent():
+    files = MemoryFiles()
+    files.open("a").write(0, b"content")
+    assert files.lend("a") is None
+
+
+def test_what_is_not_there_is_not_lent(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        FolderFiles(tmp_path).lend("a")
+    assert [] == FolderFiles(tmp_path).names()

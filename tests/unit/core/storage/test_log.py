@@ -111,6 +111,32 @@ def test_damage_is_no_run():
     assert ([b"a", b"b"], 2) == in_runs(opened, count=2)
 
 
+def test_blocks_of_one_file_are_lent_if_they_are_enough(tmp_path):
+    opened = log_with(b"a", b"b", b"c", files=FolderFiles(tmp_path))
+    extent, lent = opened.lend(0, ALL, ALL, 2 * SMALL)
+    assert (0, 2, 2 * SMALL) == (extent.first, extent.stop, len(lent))
+    blocks = parse_blocks(bytes(lent))
+    assert [b"a", b"b"] == [payload for block in blocks for payload in block.payloads()]
+    assert opened.lend(2, ALL, ALL, 2 * SMALL) is None
+    assert opened.lend(0, 1, ALL, 0) is None
+    assert log_with(files=FolderFiles(tmp_path / "none")).lend(0, ALL, ALL, 0) is None
+    assert log_with(b"a").lend(0, ALL, ALL, 0) is None  # it is only memory
+
+
+def test_what_was_lent_stays_when_its_segment_goes(tmp_path):
+    opened = log_with(b"a", b"b", b"c", files=FolderFiles(tmp_path))
+    _, lent = opened.lend(0, ALL, ALL, 0)
+    opened.drop_oldest()
+    assert [b"a", b"b"] == [one for block in parse_blocks(bytes(lent)) for one in block.payloads()]
+
+
+def test_what_was_lent_stays_when_its_segment_is_sealed(tmp_path):
+    opened = log_with(b"a", files=FolderFiles(tmp_path), segment_bytes=ALL)
+    _, lent = opened.lend(0, ALL, ALL, 0)
+    opened.seal()
+    assert [b"a"] == next(parse_blocks(bytes(lent))).payloads()
+
+
 def test_a_block_of_many_messages_is_bounded_too():
     opened = log_with(segment_bytes=ALL)
     opened.put(100, encode_body([b"x" * 100] * 100), 0)

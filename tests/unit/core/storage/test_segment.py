@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import errno
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from greengrass_sdk.core.storage.segment import (
     index_name,
     log_name,
 )
-from greengrass_sdk.wire.blocks import HEADER_BYTES, encode_body
+from greengrass_sdk.wire.blocks import HEADER_BYTES, encode_body, run_of_blocks
 
 LIMIT = 1 << 20
 SMALL = HEADER_BYTES + 5  # one message of one byte
@@ -83,6 +84,35 @@ def test_an_index_leads_to_the_middle_of_a_large_segment():
     segment.save_index()
     for reopened in (segment, Segment.open(files, 0)):
         assert all(b"%4d" % n == letters(reopened, n)[0][:4] for n in range(100))
+
+
+def test_where_blocks_are_is_known_without_reading_them():
+    files = MemoryFiles()
+    segment = Segment.create(files, 0)
+    for number in range(100):
+        fill(segment, b"%4d" % number + b"x" * 2000)
+    segment.seal()
+    segment.save_index()
+    for reopened in (segment, Segment.open(files, 0)):
+        start = 0
+        while start < 100:
+            extent = reopened.extent(start, 100, 70_000)
+            assert extent is not None
+            data = bytes(raw(files).data[extent.offset : extent.offset + extent.size])
+            assert (extent.size, start, extent.stop, 1000) == run_of_blocks(data, extent.salt, 100)
+            assert extent.stop == 100 or extent.size > 35_000
+            start = extent.stop
+
+
+def test_where_blocks_are_is_not_known_of_what_begins_no_entry_or_is_too_much():
+    _, segment = segment_with(b"a", b"b", b"c")
+    assert segment.extent(1, 9, LIMIT) is None
+    assert segment.extent(3, 9, LIMIT) is None
+    assert segment.extent(0, 2, LIMIT) is None
+    assert segment.extent(0, 9, 2 * SMALL) is None
+    assert [b"a"] == next(segment.read(0)).payloads()  # a reader was there
+    assert (1, 3, 2 * SMALL) == attrgetter("first", "stop", "size")(segment.extent(1, 9, LIMIT))
+    assert Segment.create(MemoryFiles(), 0).extent(0, 9, LIMIT) is None
 
 
 def test_a_segment_opened_again_is_the_same():
@@ -164,6 +194,12 @@ def test_damage_at_the_end_is_told_while_the_segment_is_open():
     raw(files).write(offset_of(1) + 10, b"XX")
     assert [b"a", (1, 2)] == letters(segment)
     assert [(1, 2)] == letters(segment, 1)
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_damaged_from_there_on():
+    files, segment = segment_with(b"a", b"b", b"c")
+    raw(files).truncate(offset_of(2) + HEADER_BYTES)
+    assert [b"a", b"b", (2, 3)] == letters(segment)
 
 
 def test_a_damaged_header_of_the_segment_costs_nothing():

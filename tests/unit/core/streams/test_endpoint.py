@@ -8,7 +8,7 @@ from stream_core import StreamPosts
 from greengrass_sdk._native import Flag, Kind
 from greengrass_sdk.core.streams import endpoint as module
 from greengrass_sdk.core.streams.manager import StreamManager
-from greengrass_sdk.core.streams.store import MemoryStore
+from greengrass_sdk.core.streams.store import FolderStore, MemoryStore
 from greengrass_sdk.errors import (
     InvalidStreamRequestError,
     NotEnoughMessagesError,
@@ -18,7 +18,7 @@ from greengrass_sdk.errors import (
     StreamResponseTooLargeError,
 )
 from greengrass_sdk.model.limits import STREAM_REQUESTS
-from greengrass_sdk.model.stream import MessageStreamDefinition, StrategyOnFull
+from greengrass_sdk.model.stream import MessageStreamDefinition, Persistence, StrategyOnFull
 from greengrass_sdk.wire import streamcalls as calls
 
 WAIT_S = 10.0
@@ -195,3 +195,50 @@ def test_a_bug_is_told_and_ends_nothing(monkeypatch, caplog):
         assert ["r"] == calls.read_json(await setting.ask(calls.request(calls.LIST)))
 
     run(story)
+
+
+def read_large(tmp_path, persistence, flags, **window):
+    """Return the first byte of the answer to a read of half a megabyte, in 16 appends."""
+    answers = []
+
+    async def whole():
+        manager = StreamManager(FolderStore(tmp_path))
+        await manager.start()
+        setting = StreamPosts(manager)
+        try:
+            created = definition(persistence=persistence)
+            await setting.ask(calls.request_definition(calls.CREATE, "r", created))
+            for _ in range(16):
+                await setting.ask(calls.request_append("r", [bytes([7]) * 32_000]))
+            asked = {"start": 0, "least": 1, "most": 99, "timeout_s": 0, "max_bytes": 0} | window
+            answers.append(await setting.ask(calls.request_read("r", flags=flags, **asked)))
+        finally:
+            setting.endpoint.close()
+            await manager.stop()
+
+    asyncio.run(whole())
+    [answer] = answers
+    assert calls.is_sound(answer)
+    payloads = [payload for block in calls.read_blocks(answer) for payload in block.payloads()]
+    assert {bytes([7]) * 32_000} == set(payloads)
+    return answer[0], len(payloads)
+
+
+def test_a_large_read_of_a_file_is_lent_to_who_looks_at_it(tmp_path):
+    assert (2, 16) == read_large(tmp_path, Persistence.File, calls.UNCHECKED)
+    assert (2, 16) == read_large(tmp_path / "b", Persistence.File, calls.UNCHECKED, timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("persistence", "flags", "window", "expected"),
+    [
+        (Persistence.File, 0, {}, 16),
+        (Persistence.Memory, calls.UNCHECKED, {}, 16),
+        (Persistence.File, calls.UNCHECKED, {"max_bytes": 100_000}, 3),
+        (Persistence.File, calls.UNCHECKED, {"most": 15}, 15),
+        (Persistence.File, calls.UNCHECKED, {"max_bytes": 200_000, "start": 12}, 4),
+    ],
+    ids=["not asked for", "memory", "little", "in the middle of what is noted", "near the end"],
+)
+def test_other_reads_are_answered_by_the_core(tmp_path, persistence, flags, window, expected):
+    assert (0, expected) == read_large(tmp_path, persistence, flags, **window)

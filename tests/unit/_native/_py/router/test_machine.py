@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conversations with the router machine: who gets a message, who may call, who may speak."""
 
+import os
+
 import pytest
 from router_bench import CLIENT, CLOUD, DEMAND, PINNED, TOOL, Bench, only
 
 from greengrass_sdk._native import Flag, Kind, Status
+from greengrass_sdk._native._py.lent import Lent
 from greengrass_sdk._native._py.router.events import (
     CutOff,
     Finished,
@@ -352,6 +355,23 @@ def test_results_of_a_worker_are_taken_together_in_their_order():
     bench.machine.end(11, PINNED, [(1, b"one"), (2, b"two")], bench.now)
     answers = [send for send in only(bench.step(), Send) if send.peer == CORE]
     assert [(7, b"one"), (8, b"two")] == [(send.id, send.payload) for send in answers]
+
+
+def test_a_result_may_end_with_bytes_of_a_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"some bytes")
+    bench = Bench()
+    bench.worker(11, PINNED)
+    bench.ready(11, PINNED)
+    for number in (7, 8):
+        bench.invoke(b"pinned", number=number)
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    results: list[tuple[int, bytes | Lent]] = [(1, Lent(descriptor, 5, 5, b"lent ")), (2, b"two")]
+    bench.machine.end(11, PINNED, results, bench.now)
+    answers = [send for send in only(bench.step(), Send) if send.peer == CORE]
+    assert [(7, b"lent bytes"), (8, b"two")] == [(send.id, send.payload) for send in answers]
+    del results
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
 
 
 def test_results_that_nobody_asked_for_cut_off_and_are_the_last():
