@@ -106,6 +106,22 @@ def test_a_large_stream_is_read_from_its_files(client: Client, tags: list[int]) 
     assert tags.count(2) > len(RECORDS) * 1024 // BATCH - 4
 
 
+def test_a_client_on_a_socket_reads_the_same(core: RunningCore, client: Client) -> None:
+    stream = client.stream("by socket")
+    fill(stream)
+    program = (
+        "import sys\n"
+        "from greengrass_sdk import Client\n"
+        "with Client(root=sys.argv[1], name='peer') as client:\n"
+        "    for message in client.stream('by socket').iterate(batch_bytes=int(sys.argv[2])):\n"
+        "        sys.stdout.buffer.write(message.payload)\n"
+    )
+    command = [sys.executable, "-P", "-c", program, str(core.root), str(BATCH)]
+    env = {**os.environ, "GREENGRASS_SDK_NATIVE": "python"}
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, timeout=60)
+    assert b"".join(RECORDS) == done.stdout
+
+
 def test_a_byte_that_changes_on_the_disk_is_found_and_only_its_block_is_lost(
     core: RunningCore, client: Client, tags: list[int]
 ) -> None:

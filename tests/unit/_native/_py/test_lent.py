@@ -39,7 +39,7 @@ def test_who_takes_the_descriptor_closes_it(descriptor):
     os.close(taken)
 
 
-@pytest.mark.parametrize("read", [read_in_python, read_lent])
+@pytest.mark.parametrize("read", [read_in_python, read_lent], ids=["python", "chosen"])
 def test_what_cannot_be_read_is_left_out(read, descriptor):
     assert b"so some bytes" == read(descriptor, 0, 10, b"so ")
     assert b"tes" == read(descriptor, 7, 10, b"")
