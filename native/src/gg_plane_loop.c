@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/timerfd.h>
@@ -314,10 +315,13 @@ int gg_plane_wait(struct gg_plane *plane, int epoll, int64_t timeout_ns)
     plane->away_since = 0;
     do {
         int64_t sleep_ns = plan_sleep(plane, gg_plane_now());
+        int here = plane->here;
 
         if (news(plane))
             sleep_ns = 0;
         (void)gg_plane_leave(plane, GG_OK);
+        if (here)
+            (void)sched_yield(); /* the thread hears that it may go */
         wait_for_events(plane->epoll, &wake,
                         sleep_ns < left_ns ? sleep_ns : left_ns);
         (void)gg_plane_enter(plane);
