@@ -250,7 +250,7 @@ class NativeLink:
             options.get("maxMessageCount", least),
             options.get("readTimeoutMillis", 0) / 1000,
             0,
-            calls.UNCHECKED,
+            calls.READ_FLAGS,
         )
         answer = self._ask(payload)
         if not calls.is_sound(answer):

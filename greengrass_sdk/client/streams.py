@@ -114,7 +114,7 @@ class _Requests:
         if most is None:
             most = max(least, _MANY)
         return calls.request_read(
-            self.name, start, least, most, timeout_s, max_bytes, calls.UNCHECKED
+            self.name, start, least, most, timeout_s, max_bytes, calls.READ_FLAGS
         )
 
     def _messages(self, answer: bytes) -> list[Message]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HEADER_BYTES",
     "MAGIC",
+    "QUICK",
     "Block",
     "bare_parts",
     "count_of",
@@ -59,8 +60,10 @@ _AFTER_CRC = 8
 HEADER_BYTES = _HEADER.size
 
 _fast = companion()
-_quick = _fast is not None and _fast.crc32_is_fast()  # else zlib is the faster one
-crc32: Callable[..., int] = _fast.crc32 if _fast is not None and _quick else zlib.crc32
+QUICK: bool = _fast is not None and _fast.crc32_is_fast()
+"""Whether a run of blocks is looked at in C; else zlib makes checksums faster."""
+
+crc32: Callable[..., int] = _fast.crc32 if _fast is not None and QUICK else zlib.crc32
 
 
 class Block:
@@ -223,7 +226,7 @@ def run_in_python(data: Buffer, salt: int, count: int) -> tuple[int, int, int, i
 
 
 run_of_blocks: Callable[[Buffer, int, int], tuple[int, int, int, int]] = (
-    _fast.run_of_blocks if _fast is not None and _quick else run_in_python
+    _fast.run_of_blocks if _fast is not None and QUICK else run_in_python
 )
 
 

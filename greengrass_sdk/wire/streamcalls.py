@@ -30,7 +30,7 @@ from greengrass_sdk.errors import (
     StreamReadError,
     error_from_code,
 )
-from greengrass_sdk.wire.blocks import bare_parts, parse_blocks, run_of_blocks, stop_of
+from greengrass_sdk.wire.blocks import QUICK, bare_parts, parse_blocks, run_of_blocks, stop_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ __all__ = [
     "DESCRIBE",
     "LIST",
     "READ",
+    "READ_FLAGS",
     "SEPARATE",
     "UNCHECKED",
     "UPDATE",
@@ -82,6 +83,9 @@ SEPARATE = 1
 
 UNCHECKED = 1
 """A flag of READ: an answer may be `stored`, and who asks looks at the checksums, `is_sound`."""
+
+READ_FLAGS = UNCHECKED if QUICK else 0
+"""Those of a READ by this process: what it does slowly is left to the core."""
 
 _HEAD = Struct("<BBH")
 _COUNT = Struct("<I")

@@ -274,7 +274,8 @@ def test_a_process_without_a_session_is_no_function():
     assert not streamlink.in_function()
 
 
-def test_a_native_link_looks_at_what_it_was_lent(native):
+def test_a_native_link_looks_at_what_it_was_lent(native, monkeypatch):
+    monkeypatch.setattr(calls, "READ_FLAGS", calls.UNCHECKED)
     link, asked, answers = native
     block = Block(7, 5, 1, encode_body([b"x"]))
     sound = calls.stored_head(3, 7, 8) + block.header(3) + block.body

@@ -214,7 +214,8 @@ LARGE = [b"%4d" % number + b"x" * 10_000 for number in range(100)]
 
 
 @pytest.fixture
-def disk(tmp_path):
+def disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(calls, "READ_FLAGS", calls.UNCHECKED)
     core = StreamCore(FolderStore(tmp_path / "streams"))
     yield core
     core.close()

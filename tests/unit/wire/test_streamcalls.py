@@ -6,6 +6,7 @@ import struct
 import pytest
 from hypothesis import given, strategies as st
 
+from greengrass_sdk._native import companion
 from greengrass_sdk.errors import (
     InvalidStreamRequestError,
     RemoteProtocolError,
@@ -168,3 +169,9 @@ def test_a_read_can_be_asked_again_to_be_checked_in_the_core():
     request = calls.request_read("r", 7, 1, 9, 1.5, 1000, calls.UNCHECKED)
     assert calls.UNCHECKED == calls.Call.parse(request).flags
     assert calls.request_read("r", 7, 1, 9, 1.5, 1000) == calls.checked(request)
+
+
+def test_only_who_is_quick_at_it_looks_at_checksums_itself():
+    fast = companion()
+    quick = fast is not None and fast.crc32_is_fast()
+    assert (calls.UNCHECKED if quick else 0) == calls.READ_FLAGS
