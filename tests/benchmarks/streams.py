@@ -238,7 +238,8 @@ def _aws(
         return {}
     stream = core.client.stream(aws_streams.STREAM)
     stream.create(strategy_on_full=StrategyOnFull.OverwriteOldestData)
-    stream.append_many([RECORD] * aws_streams.READ)
+    for _ in range(aws_streams.KEPT // aws_streams.READ):
+        stream.append_many([RECORD] * aws_streams.READ)
 
     def rate(server: int, what: str) -> float:
         command = {"server": server, "what": what, "seconds": seconds / 2}
@@ -247,14 +248,18 @@ def _aws(
     return {
         f"{name} {what}": partial(rate, server, what)
         for server, name in enumerate(("aws", "stub"))
-        for what in ("append", "read")
+        for what in ("append", "read", "reread")
     }
 
 
 def _aws_rows(found: dict[str, list[float]]) -> list[Row]:
     if "aws append" not in found:
         return []
-    calls = {"append": "appends", "read": f"reads of {aws_streams.READ}"}
+    calls = {
+        "append": "appends",
+        "read": f"reads on, {aws_streams.READ} each time,",
+        "reread": f"reads of the same {aws_streams.READ}",
+    }
     stub = "a stub server"
     return [
         row(

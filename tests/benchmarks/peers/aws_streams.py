@@ -23,6 +23,7 @@ PACKAGE = "stream-manager==1.1.1"
 STREAM = "aws"
 RECORD = b"x" * 1024
 READ = 100
+KEPT = 100 * READ  # records that are read
 _ID_AT, _ID_BYTES = 13, 36  # of a request, behind its operation
 _ID = bytes(_ID_BYTES)
 _CONNECT, _APPEND, _READ = 1, 4, 5
@@ -56,11 +57,12 @@ def stub(port: str) -> None:
         data: bytes = cbor2.dumps({"requestId": _ID.decode(), "status": 0, **body})
         return (len(data) + 1).to_bytes(4, "big") + bytes((operation,)) + data
 
-    message = {"streamName": STREAM, "ingestTime": 1, "payload": RECORD}
+    message = {"streamName": STREAM, "ingestTime": int(time.time() * 1000), "payload": RECORD}
+    numbers = range(KEPT // 2, KEPT // 2 + READ)
     answers = {
         _CONNECT: b"\1" + frame(6, _SPOKEN),
         _APPEND: frame(9, {"sequenceNumber": 1 << 40}),
-        _READ: frame(10, {"messages": [{**message, "sequenceNumber": n} for n in range(READ)]}),
+        _READ: frame(10, {"messages": [{**message, "sequenceNumber": n} for n in numbers]}),
     }
     whole = {operation: answer.split(_ID) for operation, answer in answers.items()}
     with socket.create_server(("127.0.0.1", int(port))) as listening:
@@ -91,23 +93,41 @@ def client(*ports: str) -> None:
     """Append to and read from the servers on these ports, as told."""
     import stream_manager  # type: ignore[import-not-found]  # in a folder of its own
 
-    made = [stream_manager.StreamManagerClient(port=int(port)) for port in ports]
-    options = stream_manager.ReadMessagesOptions(
-        desired_start_sequence_number=0, min_message_count=READ, max_message_count=READ
-    )
+    made = [_Client(stream_manager, int(port)) for port in ports]
     ready()
     for command in commands():
-        asked = made[command["server"]]
-
-        def append(asked: Any = asked) -> None:
-            asked.append_message(STREAM, RECORD)
-
-        def read(asked: Any = asked) -> None:
-            asked.read_messages(STREAM, options)
-
-        rate = _rate(append if command["what"] == "append" else read, command["seconds"])
+        call = getattr(made[command["server"]], command["what"])
+        rate = _rate(call, command["seconds"])
         sys.stdout.write(f'{{"rate": {rate}}}\n')
         sys.stdout.flush()
+
+
+class _Client:
+    """AWS's client of one server."""
+
+    def __init__(self, package: Any, port: int) -> None:
+        self._package = package
+        self._made = package.StreamManagerClient(port=port)
+        self._start = 0
+
+    def append(self) -> None:
+        """Append a record."""
+        self._made.append_message(STREAM, RECORD)
+
+    def read(self) -> None:
+        """Read on, from the beginning again at the end."""
+        self._read(self._start)
+        self._start = (self._start + READ) % KEPT
+
+    def reread(self) -> None:
+        """Read the same records each time."""
+        self._read(0)
+
+    def _read(self, start: int) -> None:
+        options = self._package.ReadMessagesOptions(
+            desired_start_sequence_number=start, min_message_count=READ, max_message_count=READ
+        )
+        self._made.read_messages(STREAM, options)
 
 
 def _rate(call: Any, seconds: float) -> float:
