@@ -22,7 +22,8 @@ enum {
 static const int64_t NEVER = INT64_MAX;
 static const int64_t OVER = -1; /* in place of a sleep, as is this: */
 static const int64_t LED = -2;
-static const int64_t RELIEF_NS = 300000; /* the owner may be away so long */
+static const int64_t RELIEF_NS = 300000; /* the owner may be away so long, */
+static const int64_t HOLD_NS = 20000000; /* and who was longer is busy so long */
 
 /* What woke who waited. */
 struct wake {
@@ -173,8 +174,9 @@ static void make_round(struct gg_plane *plane, const struct wake *wake)
  *
  * While the owner waits for something to do, in gg_plane_wait(), it makes the
  * rounds itself: then what is for it reaches it without another switch of
- * threads. The plane's own thread takes over when the owner stays away, until
- * it waits again.
+ * threads. The plane's own thread takes over when the owner stays away, and
+ * keeps the rounds for a while: an owner who has much to do had better not take
+ * turns with it, but work beside it.
  *
  * A timer costs microseconds to set where the machine is virtual. So it is not
  * set whenever the owner goes: one that runs is left alone, and the thread
@@ -191,6 +193,8 @@ static int take_lead(struct gg_plane *plane, int epoll)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = GG_OWNED};
 
+    if (gg_clock() < plane->held_until)
+        return 0;
     if (epoll_ctl(plane->epoll, EPOLL_CTL_ADD, epoll, &event) != 0)
         return 0;
     (void)prctl(PR_SET_TIMERSLACK, SLACK_NS);
@@ -204,6 +208,7 @@ static void end_lead(struct gg_plane *plane)
 {
     (void)epoll_ctl(plane->epoll, EPOLL_CTL_DEL, plane->owned, NULL);
     plane->led = 0;
+    plane->held_until = gg_clock() + HOLD_NS;
 }
 
 /* --- the plane's own thread --- */

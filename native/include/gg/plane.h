@@ -64,7 +64,8 @@ void gg_plane_stop(struct gg_plane *plane);
  * all with a timeout of 0, forever with a negative one. Also returns, with 0,
  * when a signal came. The first call tells the plane to expect more: the thread
  * then sleeps while the owner waits, and for a fraction of a millisecond when
- * it does not. Frames that come in that time wait. */
+ * it does not. Frames that come in that time wait. After a longer one the thread
+ * moves the frames for some milliseconds, whatever the owner does. */
 enum gg_found {
     GG_HAS_NEWS = 1,  /* gg_plane_take() has something, untold by gg_plane_fd() */
     GG_IS_READY = 2,  /* `epoll` has something */

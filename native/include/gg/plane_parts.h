@@ -105,6 +105,7 @@ struct gg_plane {
     uint8_t here;       /* the thread waits for events, or soon will */
     uint8_t relieving;  /* `relief` will fire */
     int64_t away_since; /* 0 while the owner waits */
+    int64_t held_until; /* the thread makes them until then */
     int owned;          /* its epoll set */
 
     int epoll;
