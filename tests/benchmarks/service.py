@@ -71,8 +71,10 @@ class Service:
         assert self._process.stdout is not None
         with self._process.stdout as output:
             if output.readline() != b"ready\n":
+                self._stop()
+                told = (folder / "stderr").read_text()
                 self._stack.close()
-                raise AssertionError(f"the core did not start:\n{(folder / 'stderr').read_text()}")
+                raise AssertionError(f"the core did not start:\n{told}")
         self.pid = self._process.pid
         self.client = self._stack.enter_context(Client(root=self.root, name=BENCH))
         return self
