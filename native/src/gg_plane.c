@@ -81,6 +81,7 @@ int gg_plane_new(const struct gg_plane_options *options,
     made->epoll = -1;
     made->command = -1;
     made->relief = -1;
+    made->worth = GG_WORTH_LEADING;
     made->news = -1;
     status = gg_router_new(&router, &made->router);
     if (status != GG_OK) {
@@ -366,6 +367,8 @@ static int take(struct gg_plane *plane, uint8_t *buffer, size_t size,
         taken->used = gg_record_size(gg_outputs_first(&plane->inbox));
         return GG_ENOSPC;
     }
+    if (taken->used > 0 && plane->worth < GG_WORTH_MOST)
+        plane->worth += GG_WORTH_OF_NEWS;
     if (plane->crowded && plane->inbox_bytes <= plane->inbox_limit / 2)
         set_crowded(plane, 0);
     if (taken->left == 0 && plane->told)

@@ -176,7 +176,8 @@ static void make_round(struct gg_plane *plane, const struct wake *wake)
  * rounds itself: then what is for it reaches it without another switch of
  * threads. The plane's own thread takes over when the owner stays away, and
  * keeps the rounds for a while: an owner who has much to do had better not take
- * turns with it, but work beside it.
+ * turns with it, but work beside it. It also keeps them while the owner is woken
+ * by its own set for the most part, which is heard of sooner without the plane.
  *
  * A timer costs microseconds to set where the machine is virtual. So it is not
  * set whenever the owner goes: one that runs is left alone, and the thread
@@ -193,7 +194,7 @@ static int take_lead(struct gg_plane *plane, int epoll)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = GG_OWNED};
 
-    if (gg_clock() < plane->held_until)
+    if (plane->worth < GG_WORTH_LEADING || gg_clock() < plane->held_until)
         return 0;
     if (epoll_ctl(plane->epoll, EPOLL_CTL_ADD, epoll, &event) != 0)
         return 0;
@@ -208,7 +209,6 @@ static void end_lead(struct gg_plane *plane)
 {
     (void)epoll_ctl(plane->epoll, EPOLL_CTL_DEL, plane->owned, NULL);
     plane->led = 0;
-    plane->held_until = gg_clock() + HOLD_NS;
 }
 
 /* --- the plane's own thread --- */
@@ -224,10 +224,12 @@ static void await_relief(struct gg_plane *plane)
     if (plane->led && plane->away_since != 0) {
         int64_t left_ns = plane->away_since + RELIEF_NS - gg_clock();
 
-        if (left_ns > 0)
+        if (left_ns > 0) {
             set_relief(plane, left_ns);
-        else
+        } else {
             end_lead(plane);
+            plane->held_until = gg_clock() + HOLD_NS;
+        }
     }
     (void)gg_plane_leave(plane, GG_OK);
 }
@@ -298,9 +300,15 @@ static int news(const struct gg_plane *plane)
     return plane->told ? 0 : gg_plane_has_news(plane);
 }
 
-static void go_away(struct gg_plane *plane)
+/* The owner has something to do. */
+static void go_away(struct gg_plane *plane, int found)
 {
     wake_up(plane);
+    if (found == GG_IS_READY && --plane->worth == 0) {
+        end_lead(plane);
+        set_relief(plane, 1); /* the thread makes the rounds */
+        return;
+    }
     plane->away_since = gg_clock();
     if (!plane->relieving)
         set_relief(plane, RELIEF_NS);
@@ -335,6 +343,6 @@ int gg_plane_wait(struct gg_plane *plane, int epoll, int64_t timeout_ns)
         found = is_ready(&wake) | news(plane);
         left_ns = until == NEVER ? NEVER : until - gg_clock();
     } while (!found && wake.count >= 0 && left_ns > 0 && !plane->stopping);
-    go_away(plane);
+    go_away(plane, found);
     return gg_plane_leave(plane, found);
 }

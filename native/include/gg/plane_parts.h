@@ -18,7 +18,10 @@ enum {
     GG_HANDLES_MOST = 128, /* of payloads that stay in their descriptors */
     GG_WAKES_MOST = 1024,  /* for nothing, in a row */
     GG_WAKES_A_SECOND = 64,
-    GG_LOOK_NS = 50000 /* how soon who is lively is looked at again */
+    GG_LOOK_NS = 50000, /* how soon who is lively is looked at again */
+    GG_WORTH_MOST = 16,
+    GG_WORTH_LEADING = 8,
+    GG_WORTH_OF_NEWS = 2
 };
 
 /* What an event of the epoll set is about: twice the number of a link, and 1
@@ -104,6 +107,7 @@ struct gg_plane {
     uint8_t led;
     uint8_t here;       /* the thread waits for events, or soon will */
     uint8_t relieving;  /* `relief` will fire */
+    uint8_t worth; /* of that: more when it takes news, less for its own set */
     int64_t away_since; /* 0 while the owner waits */
     int64_t held_until; /* the thread makes them until then */
     int owned;          /* its epoll set */
