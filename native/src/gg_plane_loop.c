@@ -22,7 +22,7 @@ enum {
 static const int64_t NEVER = INT64_MAX;
 static const int64_t OVER = -1; /* in place of a sleep, as is this: */
 static const int64_t LED = -2;
-static const int64_t RELIEF_NS = 300000; /* the owner may be away so long, */
+static const int64_t AWAY_NS = 500000; /* the owner may be away so long, */
 static const int64_t HOLD_NS = 20000000; /* and who was longer is busy so long */
 
 /* What woke who waited. */
@@ -179,15 +179,16 @@ static void make_round(struct gg_plane *plane, const struct wake *wake)
  * turns with it, but work beside it. It also keeps them while the owner is woken
  * by its own set for the most part, which is heard of sooner without the plane.
  *
- * A timer costs microseconds to set where the machine is virtual. So it is not
- * set whenever the owner goes: one that runs is left alone, and the thread
- * looks when it fires. */
+ * A timer costs microseconds to set where the machine is virtual, and more when
+ * it fires. So it is set for longer than needed, put off while the owner comes
+ * and goes, but not each time, and the thread looks when it fires. */
 
 static void set_relief(struct gg_plane *plane, int64_t ns)
 {
     const struct itimerspec at = {.it_value = {.tv_nsec = (long)ns}};
 
-    plane->relieving = timerfd_settime(plane->relief, 0, &at, NULL) == 0;
+    if (timerfd_settime(plane->relief, 0, &at, NULL) == 0)
+        plane->relief_at = gg_clock() + ns;
 }
 
 static int take_lead(struct gg_plane *plane, int epoll)
@@ -220,9 +221,9 @@ static void await_relief(struct gg_plane *plane)
 
     (void)got; /* it has woken us, that is all */
     (void)gg_plane_enter(plane);
-    plane->relieving = 0;
+    plane->relief_at = 0;
     if (plane->led && plane->away_since != 0) {
-        int64_t left_ns = plane->away_since + RELIEF_NS - gg_clock();
+        int64_t left_ns = plane->away_since + AWAY_NS - gg_clock();
 
         if (left_ns > 0) {
             set_relief(plane, left_ns);
@@ -310,8 +311,8 @@ static void go_away(struct gg_plane *plane, int found)
         return;
     }
     plane->away_since = gg_clock();
-    if (!plane->relieving)
-        set_relief(plane, RELIEF_NS);
+    if (plane->relief_at < plane->away_since + AWAY_NS)
+        set_relief(plane, 2 * AWAY_NS);
 }
 
 int gg_plane_wait(struct gg_plane *plane, int epoll, int64_t timeout_ns)

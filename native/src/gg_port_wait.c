@@ -42,12 +42,15 @@ static int look(struct gg_port *port, uint32_t want, uint32_t need)
 /* Look again and again while that promises to be short. */
 static int spin_for_data(struct gg_port *port, int64_t deadline)
 {
-    int64_t until;
+    uint32_t cpu = gg_load_relaxed(&port->in.shared->cpu);
+    int64_t window = gg_spin_begin(&port->spin, cpu);
+    int64_t begun, until;
     int found = 0;
 
-    if (!gg_spin_begin(&port->spin, gg_load_relaxed(&port->in.shared->cpu)))
+    if (window == 0)
         return 0;
-    until = gg_clock() + port->spin.window_ns;
+    begun = gg_clock();
+    until = begun + window;
     if (until > deadline)
         until = deadline;
     do {
@@ -59,7 +62,7 @@ static int spin_for_data(struct gg_port *port, int64_t deadline)
         }
     } while (!found && (gg_load_relaxed(&port->users) & GG_PORT_CLOSED) == 0 &&
              gg_clock() < until);
-    gg_spin_end(&port->spin, found);
+    gg_spin_end(&port->spin, found ? gg_clock() - begun : -1);
     return found;
 }
 

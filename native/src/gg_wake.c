@@ -92,11 +92,12 @@ void gg_event_ring(int fd)
 void gg_spin_init(struct gg_spin *spin, int64_t window_ns)
 {
     spin->window_ns = gg_cpus() > 1 ? window_ns : 0;
+    gg_store_relaxed(&spin->window, (uint32_t)spin->window_ns);
     gg_store_relaxed(&spin->pause, 0);
     gg_store_relaxed(&spin->left, 0);
 }
 
-int gg_spin_begin(struct gg_spin *spin, uint32_t peer_cpu)
+int64_t gg_spin_begin(struct gg_spin *spin, uint32_t peer_cpu)
 {
     uint32_t left;
 
@@ -107,15 +108,22 @@ int gg_spin_begin(struct gg_spin *spin, uint32_t peer_cpu)
         gg_store_relaxed(&spin->left, left - 1);
         return 0;
     }
-    return peer_cpu != gg_cpu();
+    return peer_cpu == gg_cpu() ? 0 : gg_load_relaxed(&spin->window);
 }
 
-void gg_spin_end(struct gg_spin *spin, int paid)
+void gg_spin_end(struct gg_spin *spin, int64_t paid_ns)
 {
-    uint32_t pause = paid ? 0 : gg_load_relaxed(&spin->pause) * 2 + 1;
+    int64_t most = GG_SPIN_LONGER * spin->window_ns;
+    int64_t window = paid_ns < 0 ? most : 2 * paid_ns;
+    uint32_t pause = 0;
 
+    if (paid_ns < 0)
+        pause = gg_load_relaxed(&spin->pause) * 2 + 1;
     if (pause > GG_SPIN_MOST)
         pause = GG_SPIN_MOST;
+    if (window < spin->window_ns)
+        window = spin->window_ns;
+    gg_store_relaxed(&spin->window, (uint32_t)(window < most ? window : most));
     gg_store_relaxed(&spin->pause, pause);
     gg_store_relaxed(&spin->left, pause);
 }

@@ -150,27 +150,56 @@ TEST(ringing_never_blocks_on_a_counter_that_is_full)
     CHECK_INT(0, close(fd));
 }
 
+/* As on a machine with several processors. */
+static void init_spin(struct gg_spin *spin, int64_t window_ns)
+{
+    gg_spin_init(spin, window_ns);
+    spin->window_ns = window_ns;
+    gg_store_relaxed(&spin->window, (uint32_t)window_ns);
+}
+
 TEST(spinning_stops_where_it_does_not_pay)
 {
     struct gg_spin spin;
     uint32_t other = gg_cpu() + 1000;
     int spins = 0;
 
-    gg_spin_init(&spin, 50000);
-    spin.window_ns = 50000; /* also on one processor */
+    init_spin(&spin, 50000);
     CHECK_INT(0, gg_spin_begin(&spin, 0));
     for (int i = 0; i < 1000; i++)
-        if (gg_spin_begin(&spin, other)) {
+        if (gg_spin_begin(&spin, other) > 0) {
             spins++;
-            gg_spin_end(&spin, 0);
+            gg_spin_end(&spin, -1);
         }
     CHECK(spins < 25);
-    while (!gg_spin_begin(&spin, other))
+    while (gg_spin_begin(&spin, other) == 0)
         ;
     gg_spin_end(&spin, 1);
-    CHECK_INT(1, gg_spin_begin(&spin, other));
+    CHECK_INT(50000, gg_spin_begin(&spin, other));
     spin.window_ns = 0;
     CHECK_INT(0, gg_spin_begin(&spin, other));
+}
+
+TEST(a_spin_is_longer_after_one_in_vain_and_twice_what_paid)
+{
+    static const struct {
+        int64_t paid, next;
+    } cases[] = {{-1, 200000}, {10000, 50000},   {30000, 60000},
+                 {90000, 180000}, {150000, 200000}, {1, 50000}};
+    struct gg_spin spin;
+    uint32_t other = gg_cpu() + 1000;
+
+    init_spin(&spin, 50000);
+    CHECK_INT(50000, gg_spin_begin(&spin, other));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t window;
+
+        gg_spin_end(&spin, cases[i].paid);
+        do {
+            window = gg_spin_begin(&spin, other);
+        } while (window == 0);
+        CHECK_INT(cases[i].next, window);
+    }
 }
 
 TEST(nobody_spins_on_the_processor_that_the_peer_needs)
@@ -178,10 +207,9 @@ TEST(nobody_spins_on_the_processor_that_the_peer_needs)
     struct gg_spin spin;
     int refused = 0;
 
-    gg_spin_init(&spin, 50000);
-    spin.window_ns = 50000;
+    init_spin(&spin, 50000);
     for (int i = 0; i < 100; i++) /* we may be moved in between */
-        refused += !gg_spin_begin(&spin, gg_cpu());
+        refused += gg_spin_begin(&spin, gg_cpu()) == 0;
     CHECK(refused > 50);
     CHECK(gg_cpus() >= 1);
 }

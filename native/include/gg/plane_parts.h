@@ -106,9 +106,9 @@ struct gg_plane {
     /* The owner makes the rounds, though it may be away for a moment. */
     uint8_t led;
     uint8_t here;       /* the thread waits for events, or soon will */
-    uint8_t relieving;  /* `relief` will fire */
     uint8_t worth; /* of that: more when it takes news, less for its own set */
     int64_t away_since; /* 0 while the owner waits */
+    int64_t relief_at;  /* when `relief` fires; 0: never */
     int64_t held_until; /* the thread makes them until then */
     int owned;          /* its epoll set */
 

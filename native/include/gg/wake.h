@@ -78,27 +78,33 @@ void gg_event_ring(int fd);
  *
  * A waiter that expects its reply within microseconds saves two wakes by
  * looking again and again. Everybody else pays for it, so: only for a caller
- * that waits for a reply, at most `window_ns`, and only while it pays. After a
+ * that waits for a reply, for a short time, and only while it pays. After a
  * spin in vain the next one is left out, then the next three, seven, up to 63;
- * after one that paid there is no pause. */
+ * after one that paid there is no pause.
+ *
+ * The time is `window_ns`; after a spin in vain it is four times that, because
+ * both sides have slept then and are slow, and after one that paid twice what
+ * that took, within these bounds. */
 
-enum { GG_SPIN_MOST = 63 };
+enum { GG_SPIN_MOST = 63, GG_SPIN_LONGER = 4 };
 
 struct gg_spin {
     int64_t window_ns; /* 0: never; one processor, a quota, battery */
     /* Relaxed: two threads may wait at once, and only the odds suffer. */
-    gg_atomic pause; /* calls left out after the last spin in vain */
-    gg_atomic left;  /* of them, still to be left out */
+    gg_atomic window; /* the next one, in nanoseconds */
+    gg_atomic pause;  /* calls left out after the last spin in vain */
+    gg_atomic left;   /* of them, still to be left out */
 };
 
 void gg_spin_init(struct gg_spin *spin, int64_t window_ns);
 
-/* Whether to spin now for a peer that last ran on `peer_cpu` (1 + its number;
- * 0: unknown). Not on the processor that the peer needs to answer us. */
-GG_NODISCARD int gg_spin_begin(struct gg_spin *spin, uint32_t peer_cpu);
+/* How long to spin now for a peer that last ran on `peer_cpu` (1 + its number;
+ * 0: unknown), in nanoseconds; 0 for not at all. Not on the processor that the
+ * peer needs to answer us. */
+GG_NODISCARD int64_t gg_spin_begin(struct gg_spin *spin, uint32_t peer_cpu);
 
-/* Tell how it ended. */
-void gg_spin_end(struct gg_spin *spin, int paid);
+/* Tell after how many nanoseconds it paid; negative: it did not. */
+void gg_spin_end(struct gg_spin *spin, int64_t paid_ns);
 
 /* 1 + the processor that we run on, 0 if the system does not tell. */
 uint32_t gg_cpu(void);
