@@ -41,8 +41,16 @@ class CoreLoop(asyncio.SelectorEventLoop):
 
     def lend(self, rings: Rings, on_news: Callable[[], None]) -> None:
         """Move the frames of `rings` while there is nothing to do, and call `on_news` for news."""
+
+        def tell() -> None:
+            try:
+                on_news()
+            except Exception as error:  # noqa: BLE001 - as what a callback raises
+                message = f"{on_news!r} could not take news of the message plane"
+                self.call_exception_handler({"message": message, "exception": error})
+
         self._waiting.rings = rings
-        self._waiting.on_news = on_news
+        self._waiting.tell = tell
 
     def keep(self) -> None:
         """End what `lend` began."""
@@ -53,7 +61,7 @@ class _Selector(selectors.EpollSelector):
     """Waits in the message plane."""
 
     rings: Rings | None = None
-    on_news: Callable[[], None]
+    tell: Callable[[], None]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         rings = self.rings
@@ -62,7 +70,7 @@ class _Selector(selectors.EpollSelector):
             return super().select(timeout)
         found = rings.wait(self.fileno(), -1 if timeout is None else ceil(max(timeout, 0) * 1e9))
         if found & Found.NEWS:
-            self.on_news()
+            self.tell()
         if found & Found.NOT_LED:
             return super().select(timeout)
         return super().select(0) if found & Found.READY else []

@@ -71,6 +71,23 @@ def test_news_are_told_before_anything_else_and_each_time(rings):
     assert lent(rings, lambda: asyncio.sleep(0.001)) == [1, 2]
 
 
+def test_news_that_cannot_be_told_are_reported_and_end_nothing(rings):
+    async def play():
+        loop = running()
+        told = []
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+        def broken():
+            raise LookupError("news")
+
+        loop.lend(rings, broken)
+        rings.found = [Found.NEWS]
+        await asyncio.sleep(0.001)
+        assert [LookupError] == [type(error) for error in told]
+
+    lent(rings, play)
+
+
 def test_descriptors_and_timers_work_beside_the_rings(rings):
     async def play():
         loop = asyncio.get_running_loop()
