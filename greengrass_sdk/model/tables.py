@@ -262,8 +262,8 @@ _LIMITS = Table(
         Key(
             "spin_us",
             Integer(0, limits.SPIN_US_MAX),
-            "Time in microseconds that a call spins for its reply before it sleeps, up to four times"
-            " that while it pays; 0 never spins, for batteries.",
+            "Time in microseconds that a call spins for its reply before it sleeps, up to four"
+            " times that while it pays; 0 never spins, for batteries.",
             limits.SPIN_US,
         ),
     ),
