@@ -44,6 +44,10 @@ def test_children_that_nobody_knows_are_orphans(sleeper):
     assert sleeper.pid not in processes.orphans({sleeper.pid})
 
 
+# Tests may run under nohup, which children inherit.
+HEARING = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+
+
 def test_a_session_is_hung_up_but_not_its_leader(tmp_path, eventually):
     script = "trap '' HUP; sleep 600 & echo $!; wait"
     with subprocess.Popen(
@@ -53,7 +57,7 @@ def test_a_session_is_hung_up_but_not_its_leader(tmp_path, eventually):
         deaf = int(shell.stdout.readline())
         # A child in a process group of its own, in the same session, that does not ignore SIGHUP.
         joined = subprocess.Popen(
-            [sys.executable, "-c", "print(flush=True); input()"],
+            [sys.executable, "-c", f"{HEARING}; print(flush=True); input()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
