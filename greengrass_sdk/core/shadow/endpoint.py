@@ -142,16 +142,19 @@ class ShadowEndpoint:
             self.committer.commit(self.service.changes(), self._committed)
 
     def _committed(self, failure: OSError | None) -> None:
-        batch, self._committing = self._committing, []
+        batch = self._committing
         if failure is not None:
             log.error("%s; the updates are refused and change nothing", failure)
             self.service.revert()
             batch = [(item, self._again(item, outcome)) for item, outcome in batch]
-        for item, outcome in batch:
-            self._tell(item.frame, outcome)
-        self.flush()  # the rest need not be waited for
-        if failure is None:
-            self.service.settle()
+        try:
+            for item, outcome in batch:
+                self._tell(item.frame, outcome)
+            self.flush()  # the rest can wait; what comes meanwhile waits for it
+        finally:
+            if failure is None:
+                self.service.settle()
+            self._committing = []
         if self._watchers:
             self._tell_watchers({item.shadow for item, outcome in batch if outcome.writes})
         if self._waiting:

@@ -94,6 +94,43 @@ def test_a_call_is_answered_after_the_commit_and_after_the_messages(bench):
     assert 1 == bench.flushes
 
 
+def test_what_comes_while_answers_leave_is_answered_after_its_own_commit(bench):
+    """The driver hands over what came when it has answers leave."""
+    things = {number: f"T{number}" for number in range(1, 9)}
+    coming = [bench.update(thing=thing) for thing in things.values()]
+    bench.endpoint.flush = lambda: coming and bench.endpoint.take([coming.pop(0)])
+    bench.endpoint.flush()
+    while bench.committer.jobs:
+        bench.committer.end()
+        for number in bench.told:
+            assert isinstance(number, str) or ShadowId(things[number], "") in bench.store.records
+    assert [*things] == [number for number in bench.told if isinstance(number, int)]
+
+
+def test_what_failed_while_answers_leave_is_not_taken_for_kept(bench):
+    coming = [bench.update(), bench.update()]
+    bench.endpoint.flush = lambda: coming and bench.endpoint.take([coming.pop(0)])
+    bench.endpoint.flush()
+    bench.committer.end()
+    bench.committer.end(OSError("the disk is gone"))
+    bench.endpoint.take([bench.call("get")])
+    assert 1 == bench.payloads[-1]["version"]
+
+
+def test_answers_that_cannot_leave_stop_nothing(bench):
+    def broken():
+        raise LookupError
+
+    bench.endpoint.flush = broken
+    bench.endpoint.take([bench.update()])
+    with pytest.raises(LookupError):
+        bench.committer.end()
+    bench.endpoint.flush = bench.flush
+    bench.endpoint.take([bench.update()])
+    bench.committer.end()
+    assert 2 == bench.told[-1]
+
+
 def test_a_read_is_answered_at_once(bench):
     bench.endpoint.take([bench.call("get"), bench.call("list")])
     assert [1, 2] == bench.told
