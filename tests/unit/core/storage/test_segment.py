@@ -75,25 +75,26 @@ def test_reading_goes_on_where_a_reader_was():
     assert b"ABCDEFGHIJKLMNOPQRSTUVWXYZ" == found
 
 
-def test_an_index_leads_to_the_middle_of_a_large_segment():
+def sealed_and_reopened():
+    """Return files with a segment of a hundred blocks; it, sealed, and as it is opened again."""
     files = MemoryFiles()
     segment = Segment.create(files, 0)
     for number in range(100):
         fill(segment, b"%4d" % number + b"x" * 2000)
     segment.seal()
     segment.save_index()
-    for reopened in (segment, Segment.open(files, 0)):
+    return files, (segment, Segment.open(files, 0))
+
+
+def test_an_index_leads_to_the_middle_of_a_large_segment():
+    _, segments = sealed_and_reopened()
+    for reopened in segments:
         assert all(b"%4d" % n == letters(reopened, n)[0][:4] for n in range(100))
 
 
 def test_where_blocks_are_is_known_without_reading_them():
-    files = MemoryFiles()
-    segment = Segment.create(files, 0)
-    for number in range(100):
-        fill(segment, b"%4d" % number + b"x" * 2000)
-    segment.seal()
-    segment.save_index()
-    for reopened in (segment, Segment.open(files, 0)):
+    files, segments = sealed_and_reopened()
+    for reopened in segments:
         start = 0
         while start < 100:
             extent = reopened.extent(start, 100, 70_000)
