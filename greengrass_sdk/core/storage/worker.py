@@ -107,7 +107,7 @@ class StorageWorker:
         alone = alone and not self._syncing and begun - self._told_at > _TURN_S
         self._calls = self._calls + 1 if alone and all(each.quick for each in unsynced) else 0
         if self._calls > _CALLS:
-            done(self._synced([(unsynced, done)])[0])
+            done(self._synced([unsynced])[0])
             self._told_at = time.monotonic()
         else:
             self._syncing += 1
@@ -161,14 +161,15 @@ class StorageWorker:
         return True
 
     def _sync_all(self, syncs: list[tuple[Sequence[Unsynced], Done]]) -> None:
-        for (_, done), failure in zip(syncs, self._synced(syncs), strict=True):
+        failures = self._synced([unsynced for unsynced, _ in syncs])
+        for (_, done), failure in zip(syncs, failures, strict=True):
             self._tell(done, failure)
 
-    def _synced(self, syncs: list[tuple[Sequence[Unsynced], Done]]) -> list[OSError | None]:
+    def _synced(self, syncs: Sequence[Sequence[Unsynced]]) -> list[OSError | None]:
         """Sync each file once, whoever asked for it, and return what failed for each."""
         begun = time.monotonic()
         seen: dict[int, OSError | None] = {}
-        failures = [_failure(unsynced, seen) for unsynced, _ in syncs]
+        failures = [_failure(unsynced, seen) for unsynced in syncs]
         if time.monotonic() - begun > _QUICK_SYNC_S:
             self._calls = 0
         return failures
